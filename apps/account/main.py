@@ -1,0 +1,48 @@
+"""The Account Service: accounts, balances and statements. Builds everything and serves until told to stop."""
+
+from datetime import timedelta
+
+from apps.account.api import AccountService, router
+from apps.account.store import AccountStore, Grant
+from apps.kit import dynamo, logs, service, settings
+from apps.kit.dynamo import TableCheck
+from apps.kit.tokens import Verifier
+from apps.ledger.store import Ledger, Tables
+
+
+class AccountSettings(settings.ApiSettings):
+    """What the Account Service reads from its environment."""
+
+    table_accounts: str
+    table_transactions: str
+    table_events: str
+    dynamodb_endpoint: str | None = None
+    ispb: str
+    opening_grant_cents: int
+    hold_minutes: int
+    outbox_shards: int
+
+
+def main() -> None:
+    """Serves accounts."""
+    config = settings.read(AccountSettings)
+    logs.configure(config.service, config.log_level)
+    client = dynamo.connect(config.aws_region, config.dynamodb_endpoint)
+    tables = Tables(config.table_accounts, config.table_transactions, config.table_events)
+    ledger = Ledger(client, tables, config.outbox_shards)
+    grant = Grant(config.opening_grant_cents, timedelta(minutes=config.hold_minutes))
+    store = AccountStore(client, config.table_accounts, ledger, grant)
+    verifier = Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids)
+    app = service.create_app(
+        "Accounts",
+        "1",
+        [router],
+        ready=[TableCheck(client, config.table_accounts)],
+        state={"service": AccountService(store, config.ispb)},
+        verifier=verifier,
+    )
+    service.serve(app, config.host, config.port)
+
+
+if __name__ == "__main__":
+    settings.run(main)

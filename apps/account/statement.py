@@ -1,0 +1,96 @@
+"""Statements: an account's debits and credits, newest first, page by page."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from apps.ledger.account import Balance, month_of
+from apps.ledger.entries import STATEMENT_KINDS, Entry
+
+PAGE = 100
+"""Entries read at a time; holds and releases among them are left out of the page."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days in UTC, both included. Either end may be open."""
+
+    first: date | None
+    last: date | None
+
+    def has(self, at: str) -> bool:
+        """Whether a moment (ISO 8601) is in the period."""
+        day = at[:10]
+        after = self.first is None or day >= self.first.isoformat()
+        return after and (self.last is None or day <= self.last.isoformat())
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where the next page goes on: below this entry number, in this month."""
+
+    month: str
+    below: int
+
+    def opaque(self) -> str:
+        """The cursor as clients carry it."""
+        return base64.urlsafe_b64encode(f"{self.month}.{self.below}".encode()).decode().rstrip("=")
+
+    @classmethod
+    def read(cls, text: str) -> "Cursor":
+        """The cursor a client brings back. Raises `ValueError` when it is not one of ours."""
+        try:
+            month, _, below = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(".")
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise ValueError("is not a cursor that a page gave") from error
+        if not (len(month) == 6 and month.isdecimal() and below.isdecimal() and len(below) <= 12):
+            raise ValueError("is not a cursor that a page gave")
+        return cls(month, int(below))
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some of a statement, newest first, and where to go on."""
+
+    entries: tuple[Entry, ...]
+    following: Cursor | None
+
+
+ReadMonth = Callable[[str, int | None, int], tuple[list[Entry], bool]]
+"""`(month, below, limit)` gives entries, newest first, and whether the month has more."""
+
+
+def page(balance: Balance, period: Period, cursor: Cursor | None, limit: int, read: ReadMonth) -> Page:
+    """The next `limit` debits and credits of the period. Reads month by month, backwards in time."""
+    month, below = _start(balance, period, cursor)
+    oldest = month_of(balance.opened_at)
+    if period.first is not None:
+        oldest = max(oldest, month_of(period.first.isoformat()))
+    found: list[Entry] = []
+    while month >= oldest:
+        entries, more = read(month, below, PAGE)
+        for entry in entries:
+            if entry.kind in STATEMENT_KINDS and period.has(entry.at):
+                found.append(entry)
+                if len(found) == limit:
+                    return Page(tuple(found), Cursor(month, entry.seq))
+        below = entries[-1].seq if more else None
+        month = month if more else _month_before(month)
+    return Page(tuple(found), None)
+
+
+def _start(balance: Balance, period: Period, cursor: Cursor | None) -> tuple[str, int | None]:
+    if cursor is not None:
+        return min(cursor.month, balance.month), cursor.below
+    if period.last is None:
+        return balance.month, None
+    # An entry that a slow clock wrote at a month's end stands in the month after: look there too.
+    after = (period.last.replace(day=1) + timedelta(days=32)).isoformat()
+    return min(balance.month, month_of(after)), None
+
+
+def _month_before(month: str) -> str:
+    year, number = int(month[:4]), int(month[4:])
+    return f"{year - 1}12" if number == 1 else f"{year}{number - 1:02d}"

@@ -1,0 +1,44 @@
+"""Brazilian tax ids: CPF (people) and CNPJ (companies), the alphanumeric CNPJ of 2026 included.
+
+Check digits: Receita Federal; CNPJ by Instrução Normativa RFB 2.229/2024 (a character counts as its ASCII
+code less 48, so that numeric CNPJs keep their digits).
+"""
+
+import re
+
+_CPF = re.compile(r"\d{11}")
+_CNPJ = re.compile(r"[0-9A-Z]{12}\d{2}")
+
+
+def normalised(text: str) -> str:
+    """The id without punctuation, letters in upper case. Raises `ValueError` that says what is wrong."""
+    bare = re.sub(r"[.\-/ ]", "", text).upper()
+    if _CPF.fullmatch(bare):
+        body, given, weights = bare[:9], bare[9:], 10
+    elif _CNPJ.fullmatch(bare):
+        body, given, weights = bare[:12], bare[12:], 8
+    else:
+        raise ValueError("must be a CPF of 11 digits or a CNPJ of 14 characters")
+    if len(set(bare)) == 1:
+        raise ValueError("is one repeated digit, which nobody has")
+    if given != _check_digits(body, weights):
+        raise ValueError("has wrong check digits")
+    return bare
+
+
+def masked(tax_id: str) -> str:
+    """The id as others may see it: `***.456.789-**` for people, companies in full."""
+    if len(tax_id) == 11:
+        return f"***.{tax_id[3:6]}.{tax_id[6:9]}-**"
+    return f"{tax_id[:2]}.{tax_id[2:5]}.{tax_id[5:8]}/{tax_id[8:12]}-{tax_id[12:]}"
+
+
+def _check_digits(body: str, weights: int) -> str:
+    """Two modulo-11 digits. Weights rise from 2 at the right and start again after so many."""
+    digits = ""
+    for _ in range(2):
+        values = [ord(character) - 48 for character in reversed(body + digits)]
+        total = sum(value * (2 + place % weights) for place, value in enumerate(values))
+        rest = total % 11
+        digits += "0" if rest < 2 else str(11 - rest)
+    return digits

@@ -1,0 +1,64 @@
+"""Audits the ledger again and again, and freezes every account that drifts: better halt than go on wrong."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from apps.consumers.process import LoopSettings, working
+from apps.kit import dynamo, metrics, settings
+from apps.kit.dynamo import OutcomeUnknown, TableCheck, Unavailable
+from apps.ledger.audit import Auditor, Report
+from apps.ledger.store import Tables
+
+BEAT_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class AuditSettings(LoopSettings):
+    """What this worker reads from its environment. `audit_seconds` is the rest between two audits."""
+
+    table_accounts: str
+    table_transactions: str
+    table_events: str
+    audit_seconds: float
+
+
+def audit(auditor: Auditor) -> Report:
+    """One audit: reports it as metrics and freezes what drifts."""
+    report = auditor.audit()
+    for drift in report.drift:
+        _log.error("an account drifts", extra={"account_id": drift.account_id, "what": drift.what})
+        auditor.freeze(drift)
+    metrics.emit("drift", len(report.drift))
+    metrics.emit("ledger_sum_cents", report.sum_cents)
+    metrics.emit("outbox_age_seconds", report.outbox_age_seconds, unit="Seconds")
+    return report
+
+
+def run(auditor: Auditor, every_seconds: float, stop: threading.Event, beat: Callable[[], None]) -> None:
+    """Audits until told to stop, and shows a heartbeat between audits."""
+    while not stop.is_set():
+        beat()
+        try:
+            audit(auditor)
+        except (Unavailable, OutcomeUnknown) as error:
+            _log.warning("an audit was broken off", extra={"error": type(error).__name__})
+        rest = every_seconds
+        while rest > 0 and not stop.wait(min(rest, BEAT_SECONDS)):
+            beat()
+            rest -= BEAT_SECONDS
+
+
+def main() -> None:
+    """Audits until told to stop."""
+    config = settings.read(AuditSettings)
+    client = dynamo.connect(config.aws_region, config.dynamodb_endpoint)
+    tables = Tables(config.table_accounts, config.table_transactions, config.table_events)
+    auditor = Auditor(client, tables, config.outbox_shards)
+    with working(config, [TableCheck(client, config.table_accounts)]) as (stop, beat):
+        run(auditor, config.audit_seconds, stop, beat)
+
+
+if __name__ == "__main__":
+    settings.run(main)

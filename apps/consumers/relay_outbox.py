@@ -1,0 +1,166 @@
+"""Carries events from the outbox to Kafka: at least once each, even if the broker loses its memory.
+
+One process at a time holds the lease of a shard. After the broker's delivery report the history row is
+put, and only then is the outbox row deleted. A report at or below the last one means that the broker
+lost what it had, so everything it took within the topic's retention goes back to the outbox.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from apps.consumers.process import WorkerSettings, working
+from apps.kit import dynamo, events, metrics, settings
+from apps.kit.dynamo import OutcomeUnknown, TableCheck, Unavailable
+from apps.kit.kafka import Delivery, Producer, PublishFailed
+from apps.ledger.outbox import Lease, Outbox, Row
+from apps.ledger.store import Clock
+
+BATCH = 100
+LEASE = timedelta(seconds=10)
+FIRST_REST_SECONDS = 0.01
+LONGEST_REST_SECONDS = 0.2
+RETENTION = timedelta(days=7)
+"""What the topic keeps (`apps/catalog.py`); older events reached their readers long ago."""
+LOST_AGAIN = timedelta(seconds=30)
+"""The history's index may lag: what was lost is looked for again this long after the loss was seen."""
+REPORT = timedelta(seconds=30)
+
+
+class RelaySettings(WorkerSettings):
+    """What the relay reads from its environment."""
+
+    table_events: str
+
+
+class Publisher(Protocol):
+    """The part of the producer that the relay needs."""
+
+    def send(self, records: Sequence[events.Record]) -> list[Delivery]: ...
+
+
+@dataclass
+class Shard:
+    """What this process knows of a shard that it relays."""
+
+    number: int
+    lease: Lease | None = None
+    look_for_lost_until: datetime | None = None
+
+
+class Relay:
+    """Relays all shards whose lease it can get."""
+
+    def __init__(
+        self, outbox: Outbox, publisher: Publisher, shards: int, owner: str, *, clock: Clock | None = None
+    ) -> None:
+        self._outbox = outbox
+        self._publisher = publisher
+        self._owner = owner
+        self._clock = clock or Clock()
+        self._shards = [Shard(number) for number in range(shards)]
+        self._reported_at: datetime | None = None
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Works until told to stop; rests longer while there is nothing to do."""
+        rest = FIRST_REST_SECONDS
+        while not stop.is_set():
+            beat()
+            rest = FIRST_REST_SECONDS if self.turn() else min(rest * 1.5, LONGEST_REST_SECONDS)
+            stop.wait(rest)
+
+    def turn(self) -> int:
+        """One look at every shard; gives how many events Kafka took."""
+        taken = 0
+        for shard in self._shards:
+            try:
+                taken += self._relay(shard)
+            except (Unavailable, OutcomeUnknown, PublishFailed) as error:
+                # The rows stay where they are. The lease is read again, since a write of it may stand.
+                metrics.emit("relay_failures", 1, reason=type(error).__name__)
+                shard.lease = None
+        self._report()
+        return taken
+
+    def _relay(self, shard: Shard) -> int:
+        lease = self._held(shard)
+        if lease is None:
+            return 0
+        if shard.look_for_lost_until is not None:
+            self._put_lost_back(shard, lease)
+        rows = self._outbox.waiting(shard.number, BATCH)
+        if not rows:
+            return 0
+        deliveries = self._publisher.send([events.record_from_json(row.record) for row in rows])
+        lease = self._noted(shard, lease, deliveries)
+        for row, delivery in zip(rows, deliveries, strict=True):
+            self._outbox.published(row, lease, delivery.partition, delivery.offset, self._clock.now())
+        return len(rows)
+
+    def _held(self, shard: Shard) -> Lease | None:
+        """The shard's lease, taken or renewed while half of its time is left."""
+        now = self._clock.now()
+        if shard.lease is not None and datetime.fromisoformat(shard.lease.until) - now > LEASE / 2:
+            return shard.lease
+        seen = self._outbox.lease(shard.number)
+        taken = self._outbox.take_lease(seen, shard.number, self._owner, until=now + LEASE, now=now)
+        if taken is not None and taken.memory > 1 and shard.lease is None:
+            # The holder before may have stopped while it was putting back what a broker had lost.
+            shard.look_for_lost_until = now
+        shard.lease = taken
+        return taken
+
+    def _noted(self, shard: Shard, lease: Lease, deliveries: Sequence[Delivery]) -> Lease:
+        """The lease with the new offsets in it, written before any row leaves the outbox."""
+        lost = any(each.offset <= lease.offsets.get(each.partition, -1) for each in deliveries)
+        offsets = {} if lost else dict(lease.offsets)
+        for each in deliveries:
+            offsets[each.partition] = max(each.offset, offsets.get(each.partition, -1))
+        noted = replace(lease, offsets=offsets, memory=lease.memory + lost)
+        if not self._outbox.keep(noted, lease):
+            shard.lease = None
+            raise Unavailable("the lease went to another relay")
+        shard.lease = noted
+        if lost:
+            metrics.emit("broker_memory_lost", 1)
+            shard.look_for_lost_until = self._clock.now() + LOST_AGAIN
+        return noted
+
+    def _put_lost_back(self, shard: Shard, lease: Lease) -> None:
+        now = self._clock.now()
+        for row in self._outbox.lost(lease, now - RETENTION):
+            self._outbox.put_back(row)
+        if shard.look_for_lost_until is not None and now >= shard.look_for_lost_until:
+            shard.look_for_lost_until = None
+
+    def _report(self) -> None:
+        """A heartbeat: no news of the outbox's age is bad news."""
+        now = self._clock.now()
+        if self._reported_at is not None and now - self._reported_at < REPORT:
+            return
+        self._reported_at = now
+        held = [shard.number for shard in self._shards if shard.lease is not None]
+        heads: list[Row] = [row for number in held for row in self._outbox.waiting(number, 1)]
+        ages = [(now - datetime.fromisoformat(row.sort.partition("#")[0])).total_seconds() for row in heads]
+        metrics.emit("outbox_age_seconds", max([0.0, *ages]), unit="Seconds")
+
+
+def main() -> None:
+    """Relays until told to stop."""
+    config = settings.read(RelaySettings)
+    client = dynamo.connect(config.aws_region, config.dynamodb_endpoint)
+    with closing(Producer(config)) as producer:
+        clock = Clock()
+        relay = Relay(
+            Outbox(client, config.table_events), producer, config.outbox_shards, clock.new_id(), clock=clock
+        )
+        ready = [TableCheck(client, config.table_events), producer.ready]
+        with working(config, ready) as (stop, beat):
+            relay.run(stop, beat)
+
+
+if __name__ == "__main__":
+    settings.run(main)

@@ -1,0 +1,92 @@
+"""Looks after transfers that nobody has decided yet: ends holds whose time is over, and brings an event
+back that Kafka took but whose effect never came.
+
+The index that finds them may lag, so each transfer is read again before anything is done.
+"""
+
+import threading
+from collections.abc import Callable
+
+from apps.consumers.process import LoopSettings, working
+from apps.kit import dynamo, metrics, settings
+from apps.kit.dynamo import Deadline, OutcomeUnknown, TableCheck, Unavailable
+from apps.ledger import transfer as rules
+from apps.ledger.account import Frozen
+from apps.ledger.items import OPEN_SHARDS
+from apps.ledger.outbox import Outbox
+from apps.ledger.store import Ledger, Tables
+
+REST_SECONDS = 1.0
+BATCH = 50
+SECONDS = 5
+
+
+class SweepSettings(LoopSettings):
+    """What this worker reads from its environment."""
+
+    table_accounts: str
+    table_transactions: str
+    table_events: str
+
+
+class Sweep:
+    """Reads the index `open`, a shard at a time."""
+
+    def __init__(self, ledger: Ledger, outbox: Outbox) -> None:
+        self._ledger = ledger
+        self._outbox = outbox
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Works until told to stop."""
+        while not stop.is_set():
+            for shard in range(OPEN_SHARDS):
+                beat()
+                self.turn(shard)
+            stop.wait(REST_SECONDS)
+
+    def turn(self, shard: int) -> int:
+        """One look at the transfers of a shard that are due; gives how many there were."""
+        try:
+            due = self._ledger.due(shard, BATCH)
+        except Unavailable as error:
+            metrics.emit("sweep_failures", 1, reason=type(error).__name__)
+            return 0
+        for transfer_id in due:
+            try:
+                self.look(transfer_id)
+            except (Unavailable, OutcomeUnknown) as error:
+                # It stays due: the next turn looks again.
+                metrics.emit("sweep_failures", 1, reason=type(error).__name__)
+        return len(due)
+
+    def look(self, transfer_id: str) -> None:
+        """Ends the hold, or brings its event back. Raises `Unavailable` or `OutcomeUnknown`."""
+        transfer = self._ledger.transfer(transfer_id)
+        if transfer is None or transfer.status != "HELD":
+            return
+        if rules.expired(transfer, self._ledger.clock.now()):
+            try:
+                self._ledger.expire(transfer_id, Deadline.after(SECONDS))
+            except Frozen:
+                self._ledger.look_later(transfer)
+            return
+        # An event without a history row still waits in the outbox: the relay has it.
+        row = self._outbox.history(transfer_id, transfer.event_id)
+        if row is not None:
+            self._outbox.put_back(row)
+            metrics.emit("events_put_back", 1)
+        self._ledger.look_later(transfer)
+
+
+def main() -> None:
+    """Sweeps until told to stop."""
+    config = settings.read(SweepSettings)
+    client = dynamo.connect(config.aws_region, config.dynamodb_endpoint)
+    tables = Tables(config.table_accounts, config.table_transactions, config.table_events)
+    sweep = Sweep(Ledger(client, tables, config.outbox_shards), Outbox(client, config.table_events))
+    with working(config, [TableCheck(client, config.table_transactions)]) as (stop, beat):
+        sweep.run(stop, beat)
+
+
+if __name__ == "__main__":
+    settings.run(main)

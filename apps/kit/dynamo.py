@@ -1,0 +1,274 @@
+"""The DynamoDB client of a process, and what can become of a call: three outcomes with three names.
+
+A call either answered, was refused by a condition (`Cancelled`), certainly did nothing (`Unavailable`),
+or may or may not have happened (`OutcomeUnknown`). Only the caller knows which of them may be repeated,
+so nothing here hides one behind another.
+"""
+
+import hashlib
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+)
+
+MAX_CONNECTIONS = 40
+"""As many as FastAPI has threads (anyio's default), so that no call waits for a connection."""
+_TOKENS = uuid.UUID("5f6c0d4e-6a53-5a3e-9a4e-6d0f5b1f6a01")
+
+Item = Mapping[str, Mapping[str, Any]]
+"""An item in DynamoDB's own shape: `{"seq": {"N": "4"}}`."""
+
+
+class Client(Protocol):
+    """The part of boto3's DynamoDB client that the bank uses."""
+
+    def get_item(self, **request: Any) -> Mapping[str, Any]: ...
+
+    def put_item(self, **request: Any) -> Mapping[str, Any]: ...
+
+    def update_item(self, **request: Any) -> Mapping[str, Any]: ...
+
+    def delete_item(self, **request: Any) -> Mapping[str, Any]: ...
+
+    def query(self, **request: Any) -> Mapping[str, Any]: ...
+
+    def scan(self, **request: Any) -> Mapping[str, Any]: ...
+
+    def describe_table(self, **request: Any) -> Mapping[str, Any]: ...
+
+    def transact_write_items(self, **request: Any) -> Mapping[str, Any]: ...
+
+
+class Unavailable(Exception):  # noqa: N818
+    """DynamoDB could not answer a read, or certainly did not do a write. Try again later."""
+
+
+class OutcomeUnknown(Exception):  # noqa: N818
+    """A write was sent and its reply is missing: it may stand, or not."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why one action of a transaction failed: DynamoDB's code, and the old item where it was asked for."""
+
+    code: str
+    item: Item | None = None
+
+
+class Cancelled(Exception):  # noqa: N818
+    """A transaction did nothing. `reasons` are in the order of its actions; code `None` is 'not this one'.
+
+    `after_unknown` says that an earlier send of the same bytes got no reply: that one may still stand.
+    """
+
+    def __init__(self, reasons: Sequence[Reason], *, after_unknown: bool = False) -> None:
+        super().__init__(", ".join(reason.code for reason in reasons))
+        self.reasons = tuple(reasons)
+        self.after_unknown = after_unknown
+
+    @property
+    def only_contention(self) -> bool:
+        """No condition failed: the same transaction may pass a moment later."""
+        return all(reason.code in _CONTENTION for reason in self.reasons)
+
+    def failed(self, index: int) -> bool:
+        """Whether the condition of action `index` failed."""
+        return self.reasons[index].code == "ConditionalCheckFailed"
+
+
+class ConditionFailed(Exception):  # noqa: N818
+    """A single write was refused by its condition. `item` is the old item where it was asked for."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__("condition failed")
+        self.item = item
+
+
+_CONTENTION = {
+    "None",
+    "TransactionConflict",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+}
+_NOT_DONE = {
+    "ThrottlingException",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "TransactionConflictException",
+}
+_UNKNOWN = {"InternalServerError", "ServiceUnavailable", "IdempotentParameterMismatchException"}
+"""A token can also be remembered for a transaction whose reply was lost: a mismatch decides nothing."""
+_BUSY = {"TransactionInProgressException"}
+_NEVER_SENT = (ConnectTimeoutError, CredentialRetrievalError, EndpointConnectionError, NoCredentialsError)
+_READ_TRIES = 3
+
+
+def connect(region: str, endpoint: str | None = None) -> Client:
+    """The process's DynamoDB client. Credentials come from boto3's own chain (Pod Identity on AWS)."""
+    client: Any = boto3.session.Session().client(
+        "dynamodb",
+        region_name=region,
+        endpoint_url=endpoint,
+        config=Config(
+            connect_timeout=1,
+            read_timeout=2,
+            # One send per call. A retry inside boto3 would hide that an earlier send of a write may stand:
+            # its lost reply would come out as the throttling or the failed condition of the second send.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            max_pool_connections=MAX_CONNECTIONS,
+            tcp_keepalive=True,
+        ),
+    )
+    made: Client = client
+    return made
+
+
+def token(actions: Sequence[Mapping[str, Any]]) -> str:
+    """The client request token that belongs to exactly this payload: UUIDv5 of its SHA-256."""
+    payload = json.dumps(actions, sort_keys=True, separators=(",", ":"))
+    return str(uuid.uuid5(_TOKENS, hashlib.sha256(payload.encode()).hexdigest()))
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A point on the monotonic clock after which no further try starts."""
+
+    at: float
+    clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """A deadline `seconds` from now."""
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is over."""
+        return self.clock() >= self.at
+
+
+def pause(attempt: int, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Full jitter: up to 15 ms doubling with each attempt, at most half a second."""
+    sleep(random.uniform(0, min(0.5, 0.015 * 2**attempt)))  # noqa: S311 (jitter, not a secret)
+
+
+def transact(client: Client, actions: Sequence[Mapping[str, Any]], deadline: Deadline) -> None:
+    """Writes all `actions` or none, repeating the identical bytes under their own token while the outcome
+    is unknown and the deadline has not passed.
+
+    Raises `Cancelled` (nothing was written), `Unavailable` (nothing was ever accepted for certain) or
+    `OutcomeUnknown`.
+    """
+    request_token = token(actions)
+    unknown = False
+    attempt = 0
+    while True:
+        try:
+            client.transact_write_items(TransactItems=list(actions), ClientRequestToken=request_token)
+        except ClientError as error:
+            code = _code(error)
+            if code == "TransactionCanceledException":
+                raise Cancelled(_reasons(error), after_unknown=unknown) from error
+            if code in _UNKNOWN or code in _BUSY or _status(error) >= 500:
+                unknown = True
+            elif code not in _NOT_DONE:
+                # Access denied, validation: refused before anything was done, and no retry mends it.
+                raise
+        except _NEVER_SENT:
+            pass
+        except BotoCoreError:
+            unknown = True
+        else:
+            return
+        if deadline.passed:
+            raise OutcomeUnknown if unknown else Unavailable
+        pause(attempt)
+        attempt += 1
+
+
+def read(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str, Any]:
+    """Calls a read, up to three times; `Unavailable` when DynamoDB does not answer."""
+    for attempt in range(_READ_TRIES):
+        if attempt:
+            pause(attempt)
+        try:
+            return call(**request)
+        except ClientError as error:
+            if _code(error) not in _NOT_DONE | _UNKNOWN and _status(error) < 500:
+                raise
+            last: Exception = error
+        except BotoCoreError as error:
+            last = error
+    raise Unavailable(type(last).__name__) from last
+
+
+def write(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str, Any]:
+    """Calls one conditional write. Raises `ConditionFailed`, `Unavailable` or `OutcomeUnknown`."""
+    try:
+        return call(**request)
+    except ClientError as error:
+        code = _code(error)
+        if code == "ConditionalCheckFailedException":
+            raise ConditionFailed(_old_item(error)) from error
+        if code in _NOT_DONE:
+            raise Unavailable(code) from error
+        if code in _UNKNOWN or _status(error) >= 500:
+            raise OutcomeUnknown(code) from error
+        raise
+    except _NEVER_SENT as error:
+        raise Unavailable(type(error).__name__) from error
+    except BotoCoreError as error:
+        raise OutcomeUnknown(type(error).__name__) from error
+
+
+class TableCheck:
+    """A readiness check: the table exists and answers, asked at most every ten seconds."""
+
+    SECONDS = 10
+
+    def __init__(self, client: Client, table: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._table = table
+        self._clock = clock
+        self._good_until = float("-inf")
+
+    def __call__(self) -> None:
+        """Raises `Unavailable` or boto3's `ClientError` when the table does not answer."""
+        if self._clock() < self._good_until:
+            return
+        read(self._client.describe_table, TableName=self._table)
+        self._good_until = self._clock() + self.SECONDS
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _reasons(error: ClientError) -> list[Reason]:
+    answer: Mapping[str, Any] = error.response
+    return [
+        Reason(each.get("Code", "None"), each.get("Item")) for each in answer.get("CancellationReasons", [])
+    ]
+
+
+def _old_item(error: ClientError) -> Item | None:
+    answer: Mapping[str, Any] = error.response
+    return answer.get("Item")

@@ -1,0 +1,160 @@
+"""What may happen to one balance: the rules, without any I/O.
+
+Each rule takes the balance as it was read and gives the balance and the entry to write, or raises
+`Refusal`. A customer's `available` never goes below zero; internal accounts have no lower limit, because
+money enters and leaves the bank through them and the sum over all accounts is always zero.
+"""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from apps.ledger.entries import GENESIS, Entry, EntryKind
+
+INTERNAL_ITEMS = 8
+"""Balance items of each internal account, so that no single item takes every write (design section 3)."""
+
+TREASURY = "treasury"
+
+
+@dataclass(eq=False)
+class Refusal(Exception):  # noqa: N818
+    """A rule says no. `code` is stable and public; `facts` are what a caller can act on."""
+
+    code: str
+    detail: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+class Frozen(Exception):  # noqa: N818
+    """The auditor stopped all writes to this account. Nothing is decided; the work waits for an operator."""
+
+    def __init__(self, account_id: str) -> None:
+        super().__init__(account_id)
+        self.account_id = account_id
+
+
+@dataclass(frozen=True)
+class Balance:
+    """One balance item. `month` (yyyymm) is that of the latest entry and never goes back; `owner` is the
+    Cognito subject, empty for internal accounts."""
+
+    account_id: str
+    owner: str
+    seq: int
+    available: int
+    on_hold: int
+    opened_at: str
+    month: str
+    last_hash: str
+    frozen: bool = False
+
+    @property
+    def internal(self) -> bool:
+        """Whether this is an item of an account of the bank itself."""
+        return is_internal(self.account_id)
+
+    @property
+    def total(self) -> int:
+        """All the money on the account, held or not."""
+        return self.available + self.on_hold
+
+
+@dataclass(frozen=True)
+class Posting:
+    """One write to one balance: what was read, what is to be there, and the entry that says why."""
+
+    before: Balance
+    after: Balance
+    entry: Entry
+
+
+def is_internal(account_id: str) -> bool:
+    """Whether the id names an item of an internal account. Customers' ids are UUIDs, without `#`."""
+    return "#" in account_id
+
+
+def internal_item(account: str, transfer_id: str) -> str:
+    """The balance item of internal account `account` that transfer `transfer_id` uses."""
+    return f"{account}#{zlib.crc32(transfer_id.encode()) % INTERNAL_ITEMS}"
+
+
+def unopened(account_id: str, owner: str, at: str) -> Balance:
+    """The balance of an account before its first entry."""
+    return Balance(account_id, owner, 0, 0, 0, at, month_of(at), GENESIS)
+
+
+def month_of(at: str) -> str:
+    """`2026-11-25T…` as `202611`."""
+    return at[0:4] + at[5:7]
+
+
+def open_account(balance: Balance, at: str) -> Posting:
+    """The first entry of a customer's account: zero, so that the account exists for the auditor."""
+    assert balance.seq == 0
+    return post(balance, "open", None, at, available=0, on_hold=0)
+
+
+def hold(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
+    """Sets `amount` aside. Raises `Refusal` `account_frozen` or `insufficient_funds`."""
+    if balance.frozen:
+        raise Refusal("account_frozen", "The account is under review; no money moves on it.")
+    if not balance.internal and balance.available < amount:
+        raise Refusal(
+            "insufficient_funds",
+            "The account has less available than the amount.",
+            {"available_cents": balance.available},
+        )
+    return post(balance, "hold", transfer_id, at, available=-amount, on_hold=amount)
+
+
+def release(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
+    """Gives a hold back."""
+    return post(balance, "release", transfer_id, at, available=amount, on_hold=-amount)
+
+
+def debit(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
+    """Takes held money away."""
+    return post(balance, "debit", transfer_id, at, available=0, on_hold=-amount)
+
+
+def credit(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
+    """Adds money that has left another account."""
+    return post(balance, "credit", transfer_id, at, available=amount, on_hold=0)
+
+
+def post(
+    balance: Balance, kind: EntryKind, transfer_id: str | None, at: str, *, available: int, on_hold: int
+) -> Posting:
+    """The only way to change a balance. Raises `Frozen`; a negative result is a bug and stops the process."""
+    if balance.frozen:
+        raise Frozen(balance.account_id)
+    # Another machine's clock may be ahead: entries stay in the newest month, so that months stay ordered.
+    month = max(balance.month, month_of(at))
+    entry = Entry(
+        account_id=balance.account_id,
+        seq=balance.seq + 1,
+        kind=kind,
+        transfer_id=transfer_id,
+        delta_available=available,
+        delta_on_hold=on_hold,
+        available_after=balance.available + available,
+        on_hold_after=balance.on_hold + on_hold,
+        at=at,
+        month=month,
+        prev_hash=balance.last_hash,
+    ).sealed()
+    assert entry.on_hold_after >= 0, f"{balance.account_id}: on_hold below zero"
+    assert balance.internal or entry.available_after >= 0, f"{balance.account_id}: available below zero"
+    after = replace(
+        balance,
+        seq=entry.seq,
+        available=entry.available_after,
+        on_hold=entry.on_hold_after,
+        month=month,
+        last_hash=entry.hash,
+    )
+    return Posting(balance, after, entry)

@@ -1,0 +1,306 @@
+"""The auditor: an independent reader that recomputes every balance from its entries.
+
+It never compares a live sum, because a scan is not a snapshot. It reads a balance, folds that account's
+entries up to the balance's own `seq`, and then holds each transfer's entries against the transfer, read
+after them. What moved in between shows as later entries; what does not fit even then is a suspicion, and
+a suspicion is drift only if a second full pass at fresh numbers shows it too.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from apps.kit import dynamo
+from apps.kit.dynamo import Client, ConditionFailed
+from apps.ledger import items, outbox
+from apps.ledger import transfer as rules
+from apps.ledger.account import Balance, month_of
+from apps.ledger.entries import Drift, Entry, fold
+from apps.ledger.items import text
+from apps.ledger.store import Clock, Tables
+from apps.ledger.transfer import Transfer
+
+Deltas = tuple[int, int]
+"""What a transfer did to one account: centavos of available, and of on_hold."""
+NOTHING: Deltas = (0, 0)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a full audit found. `sum_cents` is the sum over all accounts and must be zero."""
+
+    accounts: int
+    transfers: int
+    entries: int
+    sum_cents: int
+    drift: tuple[Drift, ...]
+    outbox_age_seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every promise of the ledger holds."""
+        return not self.drift and self.sum_cents == 0
+
+    def document(self) -> dict[str, object]:
+        """The report as JSON."""
+        return {
+            "ok": self.ok,
+            "accounts": self.accounts,
+            "transfers": self.transfers,
+            "entries": self.entries,
+            "sum_cents": self.sum_cents,
+            "drift": [
+                {"account_id": drift.account_id, "what": drift.what, "detail": drift.detail}
+                for drift in self.drift
+            ],
+            "outbox_age_seconds": round(self.outbox_age_seconds, 3),
+        }
+
+
+@dataclass
+class _Account:
+    """One account as it was read: its balance, and what each transfer did to it up to that `seq`."""
+
+    balance: Balance
+    deltas: dict[str, Deltas] = field(default_factory=dict)
+
+
+@dataclass
+class _Pass:
+    """One full pass over the ledger."""
+
+    accounts: dict[str, _Account] = field(default_factory=dict)
+    suspicions: list[Drift] = field(default_factory=list)
+    transfers: int = 0
+    entries: int = 0
+    unseen_cents: int = 0
+    """Money of transfers that one account shows already and the other, read earlier, does not yet."""
+
+    @property
+    def sum_cents(self) -> int:
+        return sum(each.balance.total for each in self.accounts.values()) + self.unseen_cents
+
+
+class Auditor:
+    """Reads the three tables; writes only the mark `frozen`."""
+
+    def __init__(self, client: Client, tables: Tables, shards: int, *, clock: Clock | None = None) -> None:
+        self._client = client
+        self._tables = tables
+        self._shards = shards
+        self._clock = clock or Clock()
+
+    def audit(self) -> Report:
+        """Audits every account and every transfer that an entry names. Raises `Unavailable`."""
+        found = self._pass()
+        drift: tuple[Drift, ...] = ()
+        if found.suspicions:
+            first = {(each.account_id, each.what) for each in found.suspicions}
+            found = self._pass()
+            drift = tuple(each for each in found.suspicions if (each.account_id, each.what) in first)
+        return Report(
+            accounts=len(found.accounts),
+            transfers=found.transfers,
+            entries=found.entries,
+            sum_cents=found.sum_cents,
+            drift=drift,
+            outbox_age_seconds=self._outbox_age(),
+        )
+
+    def freeze(self, drift: Drift) -> None:
+        """Stops all writes to an account: no `seq`, no entry, so that the evidence stays as it is."""
+        self._mark(drift.account_id, "SET frozen = :what", {":what": text(drift.what)})
+
+    def unfreeze(self, account_id: str) -> tuple[Drift, ...]:
+        """Lets an account move again if its audit is clean; else gives what is wrong and changes nothing."""
+        drift = tuple(each for each in self.audit().drift if each.account_id == account_id)
+        if not drift:
+            self._mark(account_id, "REMOVE frozen", {})
+        return drift
+
+    def _mark(self, account_id: str, update: str, values: dict[str, items.Attribute]) -> None:
+        try:
+            dynamo.write(
+                self._client.update_item,
+                TableName=self._tables.accounts,
+                Key=items.balance_key(account_id),
+                UpdateExpression=update,
+                ConditionExpression="attribute_exists(pk)",
+                **({"ExpressionAttributeValues": values} if values else {}),
+            )
+        except ConditionFailed as failed:
+            raise LookupError(f"no account has the id {account_id}") from failed
+
+    def _pass(self) -> _Pass:
+        found = _Pass()
+        for account_id in self._account_ids():
+            self._read_account(found, account_id)
+        transfer_ids = {name for each in found.accounts.values() for name in each.deltas}
+        found.transfers = len(transfer_ids)
+        for transfer_id in sorted(transfer_ids):
+            self._check_transfer(found, transfer_id)
+        return found
+
+    def _account_ids(self) -> Iterator[str]:
+        request: dict[str, Any] = {
+            "TableName": self._tables.accounts,
+            "FilterExpression": "sk = :balance",
+            "ProjectionExpression": "account_id",
+            "ExpressionAttributeValues": {":balance": text(items.BALANCE_SORT)},
+            "ConsistentRead": True,
+        }
+        for item in self._all(self._client.scan, request):
+            yield item["account_id"]["S"]
+
+    def _read_account(self, found: _Pass, account_id: str) -> _Account | None:
+        """Reads and folds one account, once per pass."""
+        if account_id in found.accounts:
+            return found.accounts[account_id]
+        answer = dynamo.read(
+            self._client.get_item,
+            TableName=self._tables.accounts,
+            Key=items.balance_key(account_id),
+            ConsistentRead=True,
+        )
+        if "Item" not in answer:
+            return None
+        balance = items.balance_of(answer["Item"])
+        account = found.accounts[account_id] = _Account(balance)
+        until = month_of(rules.iso(self._clock.now()))
+        entries = [
+            entry
+            for entry in self._entries(account_id, balance.opened_at, max(until, balance.month), 0)
+            if entry.seq <= balance.seq
+        ]
+        found.entries += len(entries)
+        for entry in entries:
+            if entry.transfer_id is not None:
+                _add(account.deltas, entry)
+        found.suspicions += self._misfits(balance, entries)
+        return account
+
+    def _misfits(self, balance: Balance, entries: list[Entry]) -> Iterator[Drift]:
+        account_id = balance.account_id
+        try:
+            folded = fold(account_id, entries)
+        except Drift as drift:
+            yield drift
+            return
+        for what, says, should in (
+            ("seq", balance.seq, folded.seq),
+            ("available", balance.available, folded.available),
+            ("on_hold", balance.on_hold, folded.on_hold),
+            ("last_hash", balance.last_hash, folded.last_hash),
+        ):
+            if says != should:
+                yield Drift(account_id, f"wrong_{what}", f"the balance says {says}, its entries {should}")
+        if not balance.internal and balance.available < 0:
+            yield Drift(account_id, "negative", f"available is {balance.available}")
+
+    def _check_transfer(self, found: _Pass, transfer_id: str) -> None:
+        transfer = self._transfer(transfer_id)
+        if transfer is None:
+            found.suspicions += [
+                Drift(name, "orphan_entry", f"entries name transfer {transfer_id}, which does not exist")
+                for name, each in found.accounts.items()
+                if transfer_id in each.deltas
+            ]
+            return
+        for account_id in (transfer.payer, transfer.payee):
+            self._check_party(found, transfer, account_id)
+
+    def _check_party(self, found: _Pass, transfer: Transfer, account_id: str) -> None:
+        account = self._read_account(found, account_id)
+        name = transfer.transfer_id
+        seen = account.deltas.get(name, NOTHING) if account else NOTHING
+        if seen == _expected(transfer, account_id):
+            return
+        if account is not None:
+            # The transfer may have moved on after the account was read: count what came since.
+            since = dict[str, Deltas]()
+            until = month_of(rules.iso(self._clock.now()))
+            for entry in self._entries(
+                account_id, account.balance.month, max(until, account.balance.month), account.balance.seq
+            ):
+                if entry.transfer_id == name:
+                    _add(since, entry)
+            later = since.get(name, NOTHING)
+            now = self._transfer(name)
+            if now is not None and _sum(seen, later) == _expected(now, account_id):
+                found.unseen_cents += sum(later)
+                return
+        found.suspicions.append(
+            Drift(
+                account_id,
+                "transfer_mismatch",
+                f"transfer {name} is {transfer.status}, the entries add up to {seen}",
+            )
+        )
+
+    def _transfer(self, transfer_id: str) -> Transfer | None:
+        answer = dynamo.read(
+            self._client.get_item,
+            TableName=self._tables.transactions,
+            Key=items.transfer_key(transfer_id),
+            ConsistentRead=True,
+        )
+        found = items.found_of(answer.get("Item"))
+        return found if isinstance(found, Transfer) else None
+
+    def _entries(self, account_id: str, since: str, until: str, after: int) -> list[Entry]:
+        """The entries numbered above `after`, in order; `since` is a date or month, `until` a month."""
+        first = month_of(since) if "-" in since else since
+        found: list[Entry] = []
+        for month in _months(first, until):
+            request = {
+                "TableName": self._tables.accounts,
+                "KeyConditionExpression": "pk = :pk AND sk > :after",
+                "ExpressionAttributeValues": {
+                    ":pk": text(items.entries_partition(account_id, month)),
+                    ":after": text(items.entry_sort(after)),
+                },
+                "ConsistentRead": True,
+            }
+            found += [items.entry_of(item) for item in self._all(self._client.query, request)]
+        return sorted(found, key=lambda entry: entry.seq)
+
+    def _all(self, call: Any, request: dict[str, Any]) -> Iterable[dynamo.Item]:
+        more: dict[str, Any] = {}
+        while True:
+            answer = dynamo.read(call, **request, **more)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _outbox_age(self) -> float:
+        oldest = outbox.Outbox(self._client, self._tables.events).oldest(self._shards)
+        if oldest is None:
+            return 0.0
+        return max(0.0, (self._clock.now() - datetime.fromisoformat(oldest)).total_seconds())
+
+
+def _expected(transfer: Transfer, account_id: str) -> Deltas:
+    """What the transfer, as it stands, must have done to the account."""
+    amount = transfer.amount_cents
+    if account_id == transfer.payer:
+        return {"HELD": (-amount, amount), "SETTLED": (-amount, 0), "REJECTED": NOTHING}[transfer.status]
+    return (amount, 0) if transfer.status == "SETTLED" else NOTHING
+
+
+def _add(deltas: dict[str, Deltas], entry: Entry) -> None:
+    assert entry.transfer_id is not None
+    before = deltas.get(entry.transfer_id, NOTHING)
+    deltas[entry.transfer_id] = _sum(before, (entry.delta_available, entry.delta_on_hold))
+
+
+def _sum(one: Deltas, other: Deltas) -> Deltas:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _months(first: str, last: str) -> Iterator[str]:
+    year, month = int(first[:4]), int(first[4:])
+    while (current := f"{year:04d}{month:02d}") <= last:
+        yield current
+        year, month = (year + 1, 1) if month == 12 else (year, month + 1)

@@ -1,0 +1,163 @@
+"""Ledger values as DynamoDB items, and back: written by hand, so that a number never becomes a Decimal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+from apps.kit.dynamo import Item
+from apps.ledger.account import Balance
+from apps.ledger.entries import Entry, EntryKind
+from apps.ledger.transfer import Kind, Status, Transfer
+
+BALANCE_SORT = "BAL"
+TRANSFER_SORT = "TX"
+OPEN_SHARDS = 4
+"""Partitions of the sparse index `open`."""
+
+Attribute = Mapping[str, Any]
+
+
+def text(value: str) -> Attribute:
+    """A string attribute."""
+    return {"S": value}
+
+
+def number(value: int) -> Attribute:
+    """A number attribute."""
+    return {"N": str(value)}
+
+
+def attributes(values: Mapping[str, str | int | None]) -> dict[str, Attribute]:
+    """Attributes for all values but the missing ones."""
+    return {
+        name: text(value) if isinstance(value, str) else number(value)
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def key(partition: str, sort: str) -> dict[str, Attribute]:
+    """The primary key of an item."""
+    return {"pk": text(partition), "sk": text(sort)}
+
+
+def balance_key(account_id: str) -> dict[str, Attribute]:
+    """Where an account's balance is."""
+    return key(f"ACC#{account_id}", BALANCE_SORT)
+
+
+def transfer_key(transfer_id: str) -> dict[str, Attribute]:
+    """Where a transfer, or the mark of a refusal, is."""
+    return key(f"TX#{transfer_id}", TRANSFER_SORT)
+
+
+def entries_partition(account_id: str, month: str) -> str:
+    """The partition of an account's entries of one month; their sort key is the number, zero-padded."""
+    return f"ENT#{account_id}#{month}"
+
+
+def entry_sort(seq: int) -> str:
+    """An entry's number as a sort key."""
+    return f"{seq:012d}"
+
+
+def balance_of(item: Item) -> Balance:
+    """The balance that an item holds."""
+    return Balance(
+        account_id=item["account_id"]["S"],
+        owner=item["owner_subject"]["S"],
+        seq=int(item["seq"]["N"]),
+        available=int(item["available"]["N"]),
+        on_hold=int(item["on_hold"]["N"]),
+        opened_at=item["opened_at"]["S"],
+        month=item["month"]["S"],
+        last_hash=item["last_hash"]["S"],
+        frozen="frozen" in item,
+    )
+
+
+def entry_item(entry: Entry) -> dict[str, Attribute]:
+    """An entry as an item."""
+    values: dict[str, str | int | None] = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    place = key(entries_partition(entry.account_id, entry.month), entry_sort(entry.seq))
+    return place | attributes(values)
+
+
+def entry_of(item: Item) -> Entry:
+    """The entry that an item holds."""
+    return Entry(
+        account_id=item["account_id"]["S"],
+        seq=int(item["seq"]["N"]),
+        kind=cast("EntryKind", item["kind"]["S"]),
+        transfer_id=_optional(item, "transfer_id"),
+        delta_available=int(item["delta_available"]["N"]),
+        delta_on_hold=int(item["delta_on_hold"]["N"]),
+        available_after=int(item["available_after"]["N"]),
+        on_hold_after=int(item["on_hold_after"]["N"]),
+        at=item["at"]["S"],
+        month=item["month"]["S"],
+        prev_hash=item["prev_hash"]["S"],
+        hash=item["hash"]["S"],
+    )
+
+
+def open_shard(transfer_id: str) -> str:
+    """The partition of the index `open` that a transfer shows up in. The id is a UUID: its last digit."""
+    return str(int(transfer_id[-1], 16) % OPEN_SHARDS)
+
+
+def transfer_item(transfer: Transfer) -> dict[str, Attribute]:
+    """A transfer as an item. `open_shard` is there only while `due_at` is: the index `open` is sparse."""
+    values: dict[str, str | int | None] = {
+        field.name: getattr(transfer, field.name) for field in fields(transfer)
+    }
+    if transfer.due_at is not None:
+        values["open_shard"] = open_shard(transfer.transfer_id)
+    return transfer_key(transfer.transfer_id) | attributes(values)
+
+
+def transfer_of(item: Item) -> Transfer:
+    """The transfer that an item holds."""
+    return Transfer(
+        transfer_id=item["transfer_id"]["S"],
+        kind=cast("Kind", item["kind"]["S"]),
+        status=cast("Status", item["status"]["S"]),
+        payer=item["payer"]["S"],
+        payee=item["payee"]["S"],
+        payer_owner=item["payer_owner"]["S"],
+        payee_owner=item["payee_owner"]["S"],
+        amount_cents=int(item["amount_cents"]["N"]),
+        description=_optional(item, "description"),
+        end_to_end_id=_optional(item, "end_to_end_id"),
+        created_at=item["created_at"]["S"],
+        expires_at=item["expires_at"]["S"],
+        due_at=_optional(item, "due_at"),
+        looks=int(item["looks"]["N"]),
+        decided_at=_optional(item, "decided_at"),
+        reason=_optional(item, "reason"),
+        request_hash=item["request_hash"]["S"],
+        request_id=_optional(item, "request_id"),
+        event_id=item["event_id"]["S"],
+        answer=item["answer"]["S"],
+    )
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The trace of the n-th refusal of one idempotency key; the transfer's id stays free."""
+
+    refused: int
+    problem: str
+
+
+def found_of(item: Item | None) -> Transfer | Mark | None:
+    """What stands at a transfer's id: the transfer, the mark of a refusal, or nothing."""
+    if item is None:
+        return None
+    if "refused" in item:
+        return Mark(int(item["refused"]["N"]), item["problem"]["S"])
+    return transfer_of(item)
+
+
+def _optional(item: Item, name: str) -> str | None:
+    return item[name]["S"] if name in item else None

@@ -1,0 +1,247 @@
+"""The outbox: rows that wait for Kafka, the relay's lease on them, and the history of what Kafka took.
+
+A row is written in the transaction that makes its event true, and leaves only after the broker's delivery
+report: first the history row is put, then the outbox row is deleted. A crash in between sends the event
+twice, never not at all. The row holds the record's bytes, so that every copy of an event is the same.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from apps.kit import dynamo, events
+from apps.kit.dynamo import Client, ConditionFailed
+from apps.ledger.items import Attribute, attributes, key, number, text
+from apps.ledger.transfer import Transfer, iso, partition_key
+
+TOPIC = "transfers"
+HISTORY_DAYS = 400
+"""History outlives the topic, so that a transfer can be traced for over a year."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One event on its way to Kafka: its place in the outbox and its record, whole."""
+
+    shard: int
+    sort: str
+    transfer_id: str
+    event_id: str
+    record: str
+
+    def item(self) -> dict[str, Attribute]:
+        """The row as an item."""
+        values = {"transfer_id": self.transfer_id, "event_id": self.event_id, "record": self.record}
+        return key(f"OUT#{self.shard}", self.sort) | attributes(values)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who publishes a shard, until when, and how far the broker got.
+
+    `epoch` rises when the holder changes. `offsets` is the last offset reported by partition; a report at
+    or below it means that the broker lost its memory, and `memory` (which rises then) tells the history
+    rows of the lost broker from those of its successor.
+    """
+
+    shard: int
+    owner: str
+    epoch: int
+    until: str
+    memory: int
+    offsets: Mapping[int, int]
+
+
+def shard_of(transfer_id: str, shards: int) -> int:
+    """The outbox shard of a transfer."""
+    return zlib.crc32(transfer_id.encode()) % shards
+
+
+def row_of(event: events.Event, transfer: Transfer, shards: int) -> Row:
+    """The outbox row of an event: sorted by time within its shard."""
+    record = events.encode(event, TOPIC, partition_key(transfer))
+    return Row(
+        shard=shard_of(transfer.transfer_id, shards),
+        sort=f"{event.time}#{event.id}",
+        transfer_id=transfer.transfer_id,
+        event_id=event.id,
+        record=events.record_to_json(record),
+    )
+
+
+class Outbox:
+    """Outbox, lease and history in the table `events`."""
+
+    def __init__(self, client: Client, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def waiting(self, shard: int, limit: int) -> list[Row]:
+        """The oldest rows of a shard. Read from the start each time: what commits late is never skipped."""
+        answer = dynamo.read(
+            self._client.query,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": text(f"OUT#{shard}")},
+            ConsistentRead=True,
+            Limit=limit,
+        )
+        return [_row_of(item, shard) for item in answer["Items"]]
+
+    def published(self, row: Row, lease: Lease, partition: int, offset: int, now: datetime) -> None:
+        """Records what the broker took, then takes the row out."""
+        values: dict[str, str | int | None] = {
+            "transfer_id": row.transfer_id,
+            "event_id": row.event_id,
+            "record": row.record,
+            "outbox_shard": row.shard,
+            "outbox_sort": row.sort,
+            "topic": TOPIC,
+            "partition": partition,
+            "offset": offset,
+            "memory": lease.memory,
+            "history_shard": str(row.shard),
+            "published_at": iso(now),
+            "ttl": int((now + timedelta(days=HISTORY_DAYS)).timestamp()),
+        }
+        item = key(f"HIS#{row.transfer_id}", row.event_id) | attributes(values)
+        dynamo.write(self._client.put_item, TableName=self._table, Item=item)
+        dynamo.write(self._client.delete_item, TableName=self._table, Key=key(f"OUT#{row.shard}", row.sort))
+
+    def history(self, transfer_id: str, event_id: str) -> Row | None:
+        """The row of an event that Kafka took once, or nothing while it still waits."""
+        answer = dynamo.read(
+            self._client.get_item,
+            TableName=self._table,
+            Key=key(f"HIS#{transfer_id}", event_id),
+            ConsistentRead=True,
+        )
+        return _history_row(answer["Item"]) if "Item" in answer else None
+
+    def put_back(self, row: Row) -> None:
+        """Puts a row where it was, unless it is there."""
+        try:
+            dynamo.write(
+                self._client.put_item,
+                TableName=self._table,
+                Item=row.item(),
+                ConditionExpression="attribute_not_exists(pk)",
+            )
+        except ConditionFailed:
+            return
+
+    def lost(self, lease: Lease, since: datetime) -> list[Row]:
+        """The rows that only an earlier memory of the broker took, younger than `since`."""
+        rows: list[Row] = []
+        more: dict[str, Any] = {}
+        while True:
+            answer = dynamo.read(
+                self._client.query,
+                TableName=self._table,
+                IndexName="history",
+                KeyConditionExpression="history_shard = :shard AND published_at >= :since",
+                FilterExpression="memory < :memory",
+                ExpressionAttributeValues={
+                    ":shard": text(str(lease.shard)),
+                    ":since": text(iso(since)),
+                    ":memory": number(lease.memory),
+                },
+                **more,
+            )
+            rows += [_history_row(item) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                return rows
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def lease(self, shard: int) -> Lease | None:
+        """The lease of a shard as it stands."""
+        answer = dynamo.read(
+            self._client.get_item, TableName=self._table, Key=_lease_key(shard), ConsistentRead=True
+        )
+        return _lease_of(answer["Item"], shard) if "Item" in answer else None
+
+    def take_lease(
+        self, seen: Lease | None, shard: int, owner: str, *, until: datetime, now: datetime
+    ) -> Lease | None:
+        """Takes, or takes on, a shard; nothing while another holds it, or when another was quicker."""
+        held = seen is not None and seen.until > iso(now)
+        kept = held and seen is not None and seen.owner == owner
+        if held and not kept:
+            return None
+        lease = Lease(
+            shard=shard,
+            owner=owner,
+            epoch=(seen.epoch if seen else 0) + (0 if kept else 1),
+            until=iso(until),
+            memory=seen.memory if seen else 1,
+            offsets=seen.offsets if seen else {},
+        )
+        return lease if self._replace(lease, seen) else None
+
+    def keep(self, lease: Lease, seen: Lease) -> bool:
+        """Writes a lease that its holder changed; false when it is no longer the holder's."""
+        return self._replace(lease, seen)
+
+    def _replace(self, lease: Lease, seen: Lease | None) -> bool:
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if seen is not None:
+            condition = {
+                "ConditionExpression": "#owner = :owner AND epoch = :epoch",
+                "ExpressionAttributeNames": {"#owner": "owner"},
+                "ExpressionAttributeValues": {":owner": text(seen.owner), ":epoch": number(seen.epoch)},
+            }
+        try:
+            dynamo.write(self._client.put_item, TableName=self._table, Item=_lease_item(lease), **condition)
+        except ConditionFailed:
+            return False
+        return True
+
+    def oldest(self, shards: int) -> str | None:
+        """When the oldest event that still waits was written (ISO 8601), over all shards."""
+        heads: Sequence[Row] = [row for shard in range(shards) for row in self.waiting(shard, 1)]
+        return min((row.sort.partition("#")[0] for row in heads), default=None)
+
+
+def _row_of(item: dynamo.Item, shard: int) -> Row:
+    return Row(
+        shard=shard,
+        sort=item["sk"]["S"],
+        transfer_id=item["transfer_id"]["S"],
+        event_id=item["event_id"]["S"],
+        record=item["record"]["S"],
+    )
+
+
+def _history_row(item: dynamo.Item) -> Row:
+    return Row(
+        shard=int(item["outbox_shard"]["N"]),
+        sort=item["outbox_sort"]["S"],
+        transfer_id=item["transfer_id"]["S"],
+        event_id=item["event_id"]["S"],
+        record=item["record"]["S"],
+    )
+
+
+def _lease_key(shard: int) -> dict[str, Attribute]:
+    return key(f"LEASE#{shard}", "LEASE")
+
+
+def _lease_item(lease: Lease) -> dict[str, Attribute]:
+    values = attributes(
+        {"owner": lease.owner, "epoch": lease.epoch, "until": lease.until, "memory": lease.memory}
+    )
+    offsets = {"M": {str(partition): number(offset) for partition, offset in lease.offsets.items()}}
+    return _lease_key(lease.shard) | values | {"offsets": offsets}
+
+
+def _lease_of(item: dynamo.Item, shard: int) -> Lease:
+    return Lease(
+        shard=shard,
+        owner=item["owner"]["S"],
+        epoch=int(item["epoch"]["N"]),
+        until=item["until"]["S"],
+        memory=int(item["memory"]["N"]),
+        offsets={int(name): int(value["N"]) for name, value in item["offsets"]["M"].items()},
+    )

@@ -1,0 +1,385 @@
+"""The ledger on DynamoDB: the only code that writes balances, transfers and outbox rows.
+
+Every change is one `TransactWriteItems`. Money is guarded by its conditions (the balance's `seq`, the
+transfer's status), never by the request token. A change that was cancelled is decided afresh from what
+stands then; a change whose outcome is unknown is repeated with identical bytes until it is known.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apps.kit import dynamo
+from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
+from apps.ledger import account, items, outbox
+from apps.ledger import transfer as rules
+from apps.ledger.account import Balance, Posting
+from apps.ledger.items import Mark, attributes, number, text
+from apps.ledger.transfer import Attempt, Change, Order, Transfer
+
+Action = dict[str, Any]
+
+MARK_DAYS = 1
+"""How long the mark of a refusal is kept: an attempt in flight lives for seconds."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The physical names of the three tables that one transaction may span."""
+
+    accounts: str
+    transactions: str
+    events: str
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time and identity, so that tests and simulations own both."""
+
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+
+    def attempt(self) -> Attempt:
+        """The values that one attempt fixes."""
+        return Attempt(self.now(), self.new_id())
+
+
+class Superseded(Exception):  # noqa: N818
+    """Another request with the same key was refused meanwhile: that refusal is this request's answer too."""
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__("superseded")
+        self.mark = mark
+
+
+class Ledger:
+    """Transfers and balances in the tables `accounts`, `transactions` and `events`."""
+
+    def __init__(
+        self, client: Client, tables: Tables, outbox_shards: int, *, clock: Clock | None = None
+    ) -> None:
+        self._client = client
+        self._tables = tables
+        self._shards = outbox_shards
+        self.clock = clock or Clock()
+
+    def find(self, transfer_id: str) -> Transfer | Mark | None:
+        """What stands at a transfer's id, consistently read. Raises `Unavailable`."""
+        return items.found_of(self._get(self._tables.transactions, items.transfer_key(transfer_id)))
+
+    def transfer(self, transfer_id: str) -> Transfer | None:
+        """The transfer, consistently read; a mark is invisible. Raises `Unavailable`."""
+        found = self.find(transfer_id)
+        return found if isinstance(found, Transfer) else None
+
+    def balance(self, account_id: str) -> Balance | None:
+        """The balance of an account, consistently read; an internal item that was never used is zero."""
+        item = self._get(self._tables.accounts, items.balance_key(account_id))
+        if item is not None:
+            return items.balance_of(item)
+        if account.is_internal(account_id):
+            return account.unopened(account_id, "", rules.iso(self.clock.now()))
+        return None
+
+    def hold(
+        self,
+        order: Order,
+        seen: Mark | None,
+        lifetime: timedelta,
+        render: Callable[[Transfer], str],
+        deadline: Deadline,
+    ) -> Transfer:
+        """Sets the money of `order` aside, or finds that an earlier send of it did.
+
+        `seen` is what the request read first at the transfer's id; the hold commits only if that is still
+        there, so that no attempt in flight anywhere can commit after a refusal. `render` makes the body
+        of the first answer, which is kept. Raises `Refusal` (a rule), `Superseded`, `Unavailable` (nothing
+        was written) or `OutcomeUnknown`.
+        """
+
+        def decide(tries: int) -> Change | Transfer:
+            if tries > 0:
+                found = self.find(order.transfer_id)
+                if isinstance(found, Transfer):
+                    return found
+                if isinstance(found, Mark) and found != seen:
+                    raise Superseded(found)
+            payer, payee = self.balance(order.payer), self.balance(order.payee)
+            change = rules.hold(order, payer, payee, lifetime, self.clock.attempt())
+            return replace(change, transfer=replace(change.transfer, answer=render(change.transfer)))
+
+        def write(change: Change) -> Sequence[Action]:
+            return [*self._put_held(change.transfer, seen), *self._postings(change), self._outbox_row(change)]
+
+        return self._until_decided(decide, write, deadline)
+
+    def refuse(self, transfer_id: str, seen: Mark | None, problem: str) -> Transfer | None:
+        """Leaves the mark that makes a refusal final for everything in flight under the same key.
+
+        Gives the transfer when one stands there after all: it is the answer. Raises `Unavailable` or
+        `OutcomeUnknown`, and then the refusal must not be answered.
+        """
+        mark = Mark((seen.refused if seen else 0) + 1, problem)
+        ends_at = self.clock.now() + timedelta(days=MARK_DAYS)
+        values: dict[str, str | int | None] = {
+            "refused": mark.refused,
+            "problem": mark.problem,
+            "ttl": int(ends_at.timestamp()),
+        }
+        try:
+            dynamo.write(
+                self._client.put_item,
+                TableName=self._tables.transactions,
+                Item=items.transfer_key(transfer_id) | attributes(values),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **_still(seen),
+            )
+        except ConditionFailed as failed:
+            found = items.found_of(failed.item)
+            return found if isinstance(found, Transfer) else None
+        return None
+
+    def settle(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
+        """Moves the held money to the payee, or back. Settles nothing that is not HELD.
+
+        Gives the transfer as it stands afterwards, `None` if there is none. Raises `account.Frozen`,
+        `Unavailable` or `OutcomeUnknown`; all of them may simply be repeated.
+        """
+
+        def change(held: Transfer) -> Change:
+            payer = self._payer_of(held)
+            return rules.settle(held, payer, self.balance(held.payee), self.clock.attempt())
+
+        return self._decide_held(transfer_id, change, deadline)
+
+    def expire(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
+        """Gives the money of a hold back whose time is over. Raises what `settle` raises."""
+
+        def change(held: Transfer) -> Change | None:
+            attempt = self.clock.attempt()
+            if not rules.expired(held, attempt.now):
+                return None
+            return rules.reject(held, self._payer_of(held), "hold_expired", attempt)
+
+        return self._decide_held(transfer_id, change, deadline)
+
+    def look_later(self, held: Transfer) -> None:
+        """Moves the sweep's next look at a transfer, unless its status or the look has changed meanwhile."""
+        later = rules.next_look(held, self.clock.now())
+        assert held.due_at is not None
+        assert later.due_at is not None
+        try:
+            dynamo.write(
+                self._client.update_item,
+                TableName=self._tables.transactions,
+                Key=items.transfer_key(held.transfer_id),
+                UpdateExpression="SET due_at = :due, looks = :looks",
+                ConditionExpression="#status = :status AND due_at = :seen",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={
+                    ":due": text(later.due_at),
+                    ":looks": number(later.looks),
+                    ":status": text(held.status),
+                    ":seen": text(held.due_at),
+                },
+            )
+        except ConditionFailed:
+            return
+
+    def due(self, shard: int, limit: int) -> list[str]:
+        """Ids of undecided transfers whose next look has come; the index may lag, so read each again."""
+        answer = dynamo.read(
+            self._client.query,
+            TableName=self._tables.transactions,
+            IndexName="open",
+            KeyConditionExpression="open_shard = :shard AND due_at <= :now",
+            ExpressionAttributeValues={
+                ":shard": text(str(shard)),
+                ":now": text(rules.iso(self.clock.now())),
+            },
+            Limit=limit,
+        )
+        return [item["transfer_id"]["S"] for item in answer["Items"]]
+
+    def opening(self, balance: Balance, grant: Change | None) -> list[Action]:
+        """The ledger's part of opening an account: its balance at zero and, with a grant, its hold."""
+        opened = account.open_account(balance, balance.opened_at)
+        actions = self._posting(opened)
+        if grant is not None:
+            actions += [
+                *self._put_held(grant.transfer, None),
+                *self._postings(grant),
+                self._outbox_row(grant),
+            ]
+        return actions
+
+    def _payer_of(self, held: Transfer) -> Balance:
+        payer = self.balance(held.payer)
+        assert payer is not None, "a hold stands on an account that does not exist"
+        return payer
+
+    def _decide_held(
+        self, transfer_id: str, change: Callable[[Transfer], Change | None], deadline: Deadline
+    ) -> Transfer | None:
+        first = self.transfer(transfer_id)
+        if first is None:
+            return None
+
+        def decide(tries: int) -> Change | Transfer:
+            standing = first if tries == 0 else self.transfer(transfer_id)
+            assert standing is not None, "a transfer never goes away"
+            if standing.status != "HELD":
+                return standing
+            return change(standing) or standing
+
+        def write(decided: Change) -> Sequence[Action]:
+            return [self._decide(decided.transfer), *self._postings(decided), self._outbox_row(decided)]
+
+        return self._until_decided(decide, write, deadline)
+
+    def _until_decided(
+        self,
+        decide: Callable[[int], Change | Transfer],
+        write: Callable[[Change], Sequence[Action]],
+        deadline: Deadline,
+    ) -> Transfer:
+        """Decides and writes, afresh after each cancellation: a condition that failed, or a conflict, says
+        that something has moved since it was read."""
+        tries = 0
+        unknown = False
+        while True:
+            try:
+                decided = decide(tries)
+            except Unavailable as error:
+                if unknown:
+                    raise OutcomeUnknown from error
+                raise
+            if isinstance(decided, Transfer):
+                return decided
+            try:
+                dynamo.transact(self._client, write(decided), deadline)
+            except Cancelled as cancelled:
+                unknown = unknown or cancelled.after_unknown
+                if deadline.passed:
+                    raise (OutcomeUnknown if unknown else Unavailable)("contention") from cancelled
+            else:
+                return decided.transfer
+            dynamo.pause(tries)
+            tries += 1
+
+    def _get(self, table: str, key: dict[str, items.Attribute]) -> dynamo.Item | None:
+        answer = dynamo.read(self._client.get_item, TableName=table, Key=key, ConsistentRead=True)
+        item: dynamo.Item | None = answer.get("Item")
+        return item
+
+    def _put_held(self, transfer: Transfer, seen: Mark | None) -> list[Action]:
+        actions: list[Action] = [
+            _put(self._tables.transactions, items.transfer_item(transfer), **_still(seen)),
+        ]
+        if transfer.end_to_end_id is not None:
+            identity = items.key(f"E2E#{transfer.end_to_end_id}", "E2E")
+            mapped = identity | attributes({"transfer": transfer.transfer_id})
+            actions.append(_put(self._tables.transactions, mapped, **_ABSENT))
+        return actions
+
+    def _decide(self, transfer: Transfer) -> Action:
+        """The compare-and-set of the status: the only thing that keeps money from moving twice."""
+        assert transfer.decided_at is not None
+        names = {"#status": "status"}
+        values = {
+            ":status": text(transfer.status),
+            ":held": text("HELD"),
+            ":decided_at": text(transfer.decided_at),
+            ":event_id": text(transfer.event_id),
+        }
+        assignments = "#status = :status, decided_at = :decided_at, event_id = :event_id"
+        if transfer.reason is not None:
+            values[":reason"] = text(transfer.reason)
+            assignments += ", reason = :reason"
+        return _update(
+            self._tables.transactions,
+            items.transfer_key(transfer.transfer_id),
+            f"SET {assignments} REMOVE due_at, open_shard",
+            "#status = :held",
+            values=values,
+            names=names,
+        )
+
+    def _postings(self, change: Change) -> list[Action]:
+        return [action for posting in change.postings for action in self._posting(posting)]
+
+    def _posting(self, posting: Posting) -> list[Action]:
+        """The compare-and-set of a balance by `seq`, and its entry."""
+        after = posting.after
+        values = attributes(
+            {
+                ":account_id": after.account_id,
+                ":owner": after.owner,
+                ":seq": after.seq,
+                ":available": after.available,
+                ":on_hold": after.on_hold,
+                ":opened_at": after.opened_at,
+                ":month": after.month,
+                ":last_hash": after.last_hash,
+            }
+        )
+        condition = "attribute_not_exists(pk)"
+        if posting.before.seq > 0:
+            values[":seen"] = number(posting.before.seq)
+            condition = "seq = :seen AND attribute_not_exists(frozen)"
+        return [
+            _update(
+                self._tables.accounts,
+                items.balance_key(after.account_id),
+                "SET account_id = :account_id, owner_subject = :owner, seq = :seq, available = :available, "
+                "on_hold = :on_hold, opened_at = :opened_at, #month = :month, last_hash = :last_hash",
+                condition,
+                values=values,
+                names={"#month": "month"},
+            ),
+            _put(self._tables.accounts, items.entry_item(posting.entry), **_ABSENT),
+        ]
+
+    def _outbox_row(self, change: Change) -> Action:
+        row = outbox.row_of(change.event, change.transfer, self._shards)
+        return _put(self._tables.events, row.item(), **_ABSENT)
+
+
+_ABSENT: Action = {"ConditionExpression": "attribute_not_exists(pk)"}
+
+
+def _still(seen: Mark | None) -> Action:
+    """The condition that a transfer's id holds exactly what a request read there first."""
+    if seen is None:
+        return _ABSENT
+    return {
+        "ConditionExpression": "refused = :refused",
+        "ExpressionAttributeValues": {":refused": number(seen.refused)},
+    }
+
+
+def _put(table: str, item: dict[str, items.Attribute], **condition: Any) -> Action:
+    return {"Put": {"TableName": table, "Item": item, **condition}}
+
+
+def _update(
+    table: str,
+    key: dict[str, items.Attribute],
+    update: str,
+    condition: str,
+    *,
+    values: dict[str, items.Attribute],
+    names: dict[str, str],
+) -> Action:
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": key,
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": values,
+            "ExpressionAttributeNames": names,
+        }
+    }

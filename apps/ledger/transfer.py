@@ -1,0 +1,221 @@
+"""A transfer: its states, and who decides each change. Rules only, no I/O.
+
+`HELD → SETTLED | REJECTED`, and no other change exists here. Each function takes what was read and gives
+everything that one transaction writes: the transfer as it becomes, the postings on the balances, and the
+event that tells the world. The status is the only thing that keeps money from moving twice, so every write
+of the result carries the condition that the status is still the one that was read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from apps.kit.events import Event
+from apps.ledger import account
+from apps.ledger.account import Balance, Posting, Refusal
+
+Status = Literal["HELD", "SETTLED", "REJECTED"]
+Kind = Literal["transfer", "grant"]
+
+SOURCE = "/gobanking/ledger"
+EVENT_VERSION = 1
+HELD = "br.gobanking.transfer.held"
+SETTLED = "br.gobanking.transfer.settled"
+REJECTED = "br.gobanking.transfer.rejected"
+_EVENT_TYPES: Mapping[Status, str] = {"HELD": HELD, "SETTLED": SETTLED, "REJECTED": REJECTED}
+
+FIRST_LOOK = timedelta(seconds=5)
+LONGEST_LOOK = timedelta(minutes=5)
+"""The sweep looks at an undecided transfer first after 5 s, then after twice as long, up to 5 minutes."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a caller asks for, checked for shape. `subject` is who asks, empty for the bank itself;
+    `end_to_end_id` is made once per request.
+    """
+
+    transfer_id: str
+    kind: Kind
+    subject: str
+    payer: str
+    payee: str
+    amount_cents: int
+    description: str | None
+    end_to_end_id: str | None
+    request_hash: str
+    request_id: str | None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A transfer as it stands. Times are ISO 8601 UTC; `looks` counts what the sweep has done for it.
+
+    `answer` is the body of the first response, byte for byte; `event_id` is that of the latest event.
+    """
+
+    transfer_id: str
+    kind: Kind
+    status: Status
+    payer: str
+    payee: str
+    payer_owner: str
+    payee_owner: str
+    amount_cents: int
+    description: str | None
+    end_to_end_id: str | None
+    created_at: str
+    expires_at: str
+    due_at: str | None
+    looks: int
+    decided_at: str | None
+    reason: str | None
+    request_hash: str
+    request_id: str | None
+    event_id: str
+    answer: str = ""
+
+    def seen_by(self, subject: str) -> bool:
+        """Whether the subject is a party: payer and payee both see a transfer."""
+        return subject in {self.payer_owner, self.payee_owner}
+
+
+@dataclass(frozen=True)
+class Change:
+    """All that one transaction writes about one transfer."""
+
+    transfer: Transfer
+    postings: tuple[Posting, ...]
+    event: Event
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What is fixed once per attempt, so that its bytes can be repeated: the time and the event's id."""
+
+    now: datetime
+    event_id: str
+
+    @property
+    def at(self) -> str:
+        """The time as it is written: ISO 8601, UTC, milliseconds."""
+        return iso(self.now)
+
+
+def iso(moment: datetime) -> str:
+    """A moment as text that sorts in time order, such as `2026-11-25T12:00:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def hold(
+    order: Order, payer: Balance | None, payee: Balance | None, lifetime: timedelta, attempt: Attempt
+) -> Change:
+    """Sets the payer's money aside for the payee. Raises `Refusal`."""
+    if payer is None or payer.owner != order.subject:
+        raise Refusal("account_not_found", "You have no such account.")
+    if order.payer == order.payee:
+        raise Refusal("same_account", "An account cannot pay itself.")
+    if payee is None or payee.internal:
+        raise Refusal("payee_not_found", "No such account takes the money.")
+    transfer = Transfer(
+        transfer_id=order.transfer_id,
+        kind=order.kind,
+        status="HELD",
+        payer=payer.account_id,
+        payee=payee.account_id,
+        payer_owner=payer.owner,
+        payee_owner=payee.owner,
+        amount_cents=order.amount_cents,
+        description=order.description,
+        end_to_end_id=order.end_to_end_id,
+        created_at=attempt.at,
+        expires_at=iso(attempt.now + lifetime),
+        due_at=iso(attempt.now + FIRST_LOOK),
+        looks=0,
+        decided_at=None,
+        reason=None,
+        request_hash=order.request_hash,
+        request_id=order.request_id,
+        event_id=attempt.event_id,
+    )
+    posting = account.hold(payer, order.amount_cents, order.transfer_id, attempt.at)
+    return Change(transfer, (posting,), _event(transfer, attempt))
+
+
+def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: Attempt) -> Change:
+    """Moves held money to the payee, or back to the payer when the payee is gone. Raises `Frozen`."""
+    assert transfer.status == "HELD"
+    if payee is None:
+        return reject(transfer, payer, "payee_unavailable", attempt)
+    settled = _decided(transfer, "SETTLED", None, attempt)
+    postings = (
+        account.debit(payer, transfer.amount_cents, transfer.transfer_id, attempt.at),
+        account.credit(payee, transfer.amount_cents, transfer.transfer_id, attempt.at),
+    )
+    return Change(settled, postings, _event(settled, attempt))
+
+
+def reject(transfer: Transfer, payer: Balance, reason: str, attempt: Attempt) -> Change:
+    """Gives held money back to the payer and says why. Raises `Frozen`."""
+    assert transfer.status == "HELD"
+    rejected = _decided(transfer, "REJECTED", reason, attempt)
+    posting = account.release(payer, transfer.amount_cents, transfer.transfer_id, attempt.at)
+    return Change(rejected, (posting,), _event(rejected, attempt))
+
+
+def expired(transfer: Transfer, now: datetime) -> bool:
+    """Whether the hold's time is over. Only a HELD transfer expires."""
+    return transfer.status == "HELD" and iso(now) >= transfer.expires_at
+
+
+def next_look(transfer: Transfer, now: datetime) -> Transfer:
+    """The transfer with its next look set: after twice as long as the last time, and never past expiry."""
+    wait = min(FIRST_LOOK * 2 ** min(transfer.looks + 1, 16), LONGEST_LOOK)
+    due_at = iso(now + wait)
+    if iso(now) < transfer.expires_at:
+        due_at = min(due_at, transfer.expires_at)
+    return replace(transfer, looks=transfer.looks + 1, due_at=due_at)
+
+
+def partition_key(transfer: Transfer) -> str:
+    """The Kafka key of all events of a transfer: the account that is credited, so that one worker can
+    batch its credits."""
+    return transfer.payee
+
+
+def _decided(transfer: Transfer, status: Status, reason: str | None, attempt: Attempt) -> Transfer:
+    return replace(
+        transfer,
+        status=status,
+        reason=reason,
+        decided_at=attempt.at,
+        due_at=None,
+        event_id=attempt.event_id,
+    )
+
+
+def _event(transfer: Transfer, attempt: Attempt) -> Event:
+    """The event of the transfer's present status: complete, so that a consumer reads nothing back."""
+    return Event(
+        id=attempt.event_id,
+        type=_EVENT_TYPES[transfer.status],
+        version=EVENT_VERSION,
+        source=SOURCE,
+        subject=transfer.transfer_id,
+        time=attempt.at,
+        data={
+            "transfer_id": transfer.transfer_id,
+            "kind": transfer.kind,
+            "status": transfer.status,
+            "payer": transfer.payer,
+            "payee": transfer.payee,
+            "amount_cents": transfer.amount_cents,
+            "end_to_end_id": transfer.end_to_end_id,
+            "description": transfer.description,
+            "created_at": transfer.created_at,
+            "decided_at": transfer.decided_at,
+            "reason": transfer.reason,
+        },
+        request_id=transfer.request_id,
+    )

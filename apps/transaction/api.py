@@ -1,0 +1,203 @@
+"""Transfers over HTTP: ask for one, look at it, list an account's."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from apps.kit.dynamo import Deadline
+from apps.kit.logs import request_id
+from apps.kit.money import AmountCents
+from apps.kit.problems import CODES, Problem, responses
+from apps.kit.service import CallerDep, IdempotencyKeyDep
+from apps.ledger.account import Refusal
+from apps.ledger.transfer import Transfer
+from apps.transaction.listing import Direction, Listing, Place
+from apps.transaction.request import SECONDS, KeyReused, Payment, Transfers, Unknown
+
+MAX_PAGE = 100
+REFUSALS = ("account_not_found", "account_frozen", "insufficient_funds", "payee_not_found", "same_account")
+
+router = APIRouter(tags=["transfers"])
+
+
+@dataclass(frozen=True)
+class TransferService:
+    """What the endpoints share."""
+
+    transfers: Transfers
+    listing: Listing
+
+
+def _service(request: Request) -> TransferService:
+    service: TransferService = request.app.state.service
+    return service
+
+
+ServiceDep = Annotated[TransferService, Depends(_service)]
+
+
+class ToAccount(BaseModel):
+    """Somebody's account here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    account: UUID
+
+
+class RequestTransfer(BaseModel):
+    """Who pays whom, and how much."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_account: UUID
+    to: ToAccount
+    amount_cents: AmountCents
+    description: (
+        Annotated[str, StringConstraints(min_length=1, max_length=140, pattern=r"^[^\x00-\x1f\x7f]+$")] | None
+    ) = Field(default=None, examples=["Almoço"])
+
+
+class TransferView(BaseModel):
+    """A transfer as payer and payee see it. `reason` says why a REJECTED one was."""
+
+    transfer_id: UUID
+    status: Literal["HELD", "SETTLED", "REJECTED"]
+    kind: Literal["transfer", "grant"]
+    from_account: str
+    to_account: str
+    amount_cents: int
+    description: str | None
+    end_to_end_id: str | None
+    created_at: datetime
+    decided_at: datetime | None
+    reason: str | None
+
+
+class TransferList(BaseModel):
+    """A page of transfers, newest first. `cursor` asks for the next one and is absent on the last."""
+
+    transfers: list[TransferView]
+    cursor: str | None = None
+
+
+def rendered(transfer: Transfer) -> str:
+    """The body of a transfer's first answer."""
+    return json.dumps(_view(transfer), ensure_ascii=False)
+
+
+@router.post(
+    "/transfers",
+    status_code=201,
+    response_model=TransferView,
+    responses=responses(
+        "idempotency_key_missing", "idempotency_key_reused", "unavailable", "outcome_unknown", *REFUSALS
+    ),
+)
+def request_transfer(
+    body: RequestTransfer, caller: CallerDep, key: IdempotencyKeyDep, service: ServiceDep
+) -> Response:
+    """Pay. The money is set aside before this answers (`HELD`) and reaches the payee moments later.
+
+    An answer without `"final": true` decides nothing: repeat the request with the same Idempotency-Key
+    until there is a 201 or a final problem.
+    """
+    payment = Payment(
+        subject=caller.subject,
+        key=key,
+        from_account=str(body.from_account),
+        to_account=str(body.to.account),
+        amount_cents=body.amount_cents,
+        description=body.description,
+        request_id=request_id(),
+    )
+    try:
+        answer = service.transfers.request(payment, Deadline.after(SECONDS))
+    except Refusal as refusal:
+        raise refused(refusal) from refusal
+    except KeyReused as reused:
+        raise Problem(
+            422, "idempotency_key_reused", "This Idempotency-Key belongs to another request.", final=True
+        ) from reused
+    except Unknown as unknown:
+        raise Problem(
+            504,
+            "outcome_unknown",
+            "The transfer may stand or not. Repeat the request with the same Idempotency-Key.",
+            headers={"Retry-After": "1"},
+            transfer_id=unknown.transfer_id,
+        ) from unknown
+    headers = {"Location": f"/transfers/{answer.transfer.transfer_id}"}
+    if answer.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return Response(answer.transfer.answer, 201, headers, "application/json")
+
+
+@router.get("/transfers/{transfer_id}", responses=responses("transfer_not_found", "unavailable"))
+def get_transfer(
+    transfer_id: UUID, caller: CallerDep, service: ServiceDep, response: Response
+) -> TransferView:
+    """A transfer that you pay or get. While it is not decided, `Retry-After` says when to look again."""
+    transfer = service.transfers.ledger.transfer(str(transfer_id))
+    if transfer is None or not transfer.seen_by(caller.subject):
+        raise Problem(404, "transfer_not_found", "You have no such transfer.")
+    if transfer.status == "HELD":
+        response.headers["Retry-After"] = "1"
+    return TransferView.model_validate(_view(transfer))
+
+
+@router.get("/transfers", responses=responses("account_not_found", "unavailable"))
+def list_transfers(
+    account: UUID,
+    caller: CallerDep,
+    service: ServiceDep,
+    direction: Annotated[
+        Direction | None, Query(description="Money that left or came; both if absent")
+    ] = None,
+    cursor: Annotated[str | None, Query(max_length=128, description="From the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+) -> TransferList:
+    """Transfers of one of your accounts, newest first. A new one may take a moment to appear."""
+    balance = service.transfers.ledger.balance(str(account))
+    if balance is None or balance.owner != caller.subject:
+        raise Problem(404, "account_not_found", "You have no such account.")
+    try:
+        below = Place.read(cursor) if cursor is not None else None
+    except ValueError as error:
+        raise Problem(
+            422,
+            "invalid_request",
+            "The request is not valid.",
+            errors=[{"where": "query.cursor", "message": str(error)}],
+        ) from error
+    transfers, following = service.listing.page(str(account), direction, below, limit)
+    return TransferList(
+        transfers=[TransferView.model_validate(_view(each)) for each in transfers],
+        cursor=following.opaque() if following else None,
+    )
+
+
+def refused(refusal: Refusal) -> Problem:
+    """A refusal of the rules as HTTP: final, because its mark stands."""
+    status, _ = CODES[refusal.code]
+    return Problem(status, refusal.code, refusal.detail, final=True, **refusal.facts)
+
+
+def _view(transfer: Transfer) -> dict[str, object]:
+    return {
+        "transfer_id": transfer.transfer_id,
+        "status": transfer.status,
+        "kind": transfer.kind,
+        "from_account": transfer.payer,
+        "to_account": transfer.payee,
+        "amount_cents": transfer.amount_cents,
+        "description": transfer.description,
+        "end_to_end_id": transfer.end_to_end_id,
+        "created_at": transfer.created_at,
+        "decided_at": transfer.decided_at,
+        "reason": transfer.reason,
+    }

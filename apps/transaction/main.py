@@ -1,0 +1,46 @@
+"""The Transaction Service: takes transfers and holds the money for them."""
+
+from datetime import timedelta
+
+from apps.kit import dynamo, logs, service, settings
+from apps.kit.dynamo import TableCheck
+from apps.kit.tokens import Verifier
+from apps.ledger.store import Ledger, Tables
+from apps.transaction.api import TransferService, rendered, router
+from apps.transaction.listing import Listing
+from apps.transaction.request import Transfers
+
+
+class TransactionSettings(settings.ApiSettings):
+    """What the Transaction Service reads from its environment."""
+
+    table_accounts: str
+    table_transactions: str
+    table_events: str
+    dynamodb_endpoint: str | None = None
+    ispb: str
+    hold_minutes: int
+    outbox_shards: int
+
+
+def main() -> None:
+    """Serves transfers."""
+    config = settings.read(TransactionSettings)
+    logs.configure(config.service, config.log_level)
+    client = dynamo.connect(config.aws_region, config.dynamodb_endpoint)
+    tables = Tables(config.table_accounts, config.table_transactions, config.table_events)
+    ledger = Ledger(client, tables, config.outbox_shards)
+    transfers = Transfers(ledger, config.ispb, timedelta(minutes=config.hold_minutes), rendered)
+    app = service.create_app(
+        "Transfers",
+        "1",
+        [router],
+        ready=[TableCheck(client, config.table_transactions)],
+        state={"service": TransferService(transfers, Listing(client, config.table_transactions))},
+        verifier=Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids),
+    )
+    service.serve(app, config.host, config.port)
+
+
+if __name__ == "__main__":
+    settings.run(main)
