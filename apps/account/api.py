@@ -13,7 +13,7 @@ from apps.account.account import INSTITUTION, AccountType, Opening, Profile, vie
 from apps.account.statement import Cursor, Period
 from apps.account.store import AccountStore
 from apps.account.tax_id import normalised
-from apps.kit.dynamo import Deadline, OutcomeUnknown, Unavailable
+from apps.kit.dynamo import Deadline, OutcomeUnknown
 from apps.kit.logs import request_id
 from apps.kit.problems import Problem, responses
 from apps.kit.service import CallerDep, IdempotencyKeyDep
@@ -23,6 +23,7 @@ from apps.ledger.transfer import iso
 
 OPEN_SECONDS = 4
 MAX_PAGE = 200
+PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 
 router = APIRouter(tags=["accounts"])
 
@@ -166,10 +167,6 @@ def open_account(
         )
     except Refusal as refusal:
         raise Problem(409, refusal.code, refusal.detail) from refusal
-    except Unavailable as error:
-        raise Problem(
-            503, "unavailable", "The ledger does not answer.", headers={"Retry-After": "1"}
-        ) from error
     except OutcomeUnknown as error:
         raise Problem(
             504,

@@ -5,7 +5,8 @@ from datetime import timedelta
 from apps.account.api import AccountService, router
 from apps.account.store import AccountStore, Grant
 from apps.kit import dynamo, logs, service, settings
-from apps.kit.dynamo import TableCheck
+from apps.kit.dynamo import TableCheck, Unavailable
+from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
 from apps.ledger.store import Ledger, Tables
 
@@ -38,6 +39,11 @@ def main() -> None:
         "1",
         [router],
         ready=[TableCheck(client, config.table_accounts)],
+        errors={
+            Unavailable: Problem(
+                503, "unavailable", "The ledger does not answer. Try again.", headers={"Retry-After": "1"}
+            )
+        },
         state={"service": AccountService(store, config.ispb)},
         verifier=verifier,
     )

@@ -157,7 +157,7 @@ def main() -> None:
         relay = Relay(
             Outbox(client, config.table_events), producer, config.outbox_shards, clock.new_id(), clock=clock
         )
-        ready = [TableCheck(client, config.table_events), producer.ready]
+        ready: list[Callable[[], None]] = [TableCheck(client, config.table_events), producer.ready]
         with working(config, ready) as (stop, beat):
             relay.run(stop, beat)
 

@@ -72,7 +72,7 @@ def main() -> None:
         for check in joined:
             check()
 
-    ready = [TableCheck(client, config.table_transactions), member]
+    ready: list[Callable[[], None]] = [TableCheck(client, config.table_transactions), member]
     with closing(Producer(config)) as producer, working(config, ready) as (stop, beat):
         worker = Worker(config, settlement.handlers(), producer, beat)
         joined.append(worker.ready)

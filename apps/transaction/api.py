@@ -155,9 +155,7 @@ def list_transfers(
     account: UUID,
     caller: CallerDep,
     service: ServiceDep,
-    direction: Annotated[
-        Direction | None, Query(description="Money that left or came; both if absent")
-    ] = None,
+    direction: Annotated[Direction | None, Query(description="Both if absent")] = None,
     cursor: Annotated[str | None, Query(max_length=128, description="From the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> TransferList:
@@ -184,7 +182,7 @@ def list_transfers(
 def refused(refusal: Refusal) -> Problem:
     """A refusal of the rules as HTTP: final, because its mark stands."""
     status, _ = CODES[refusal.code]
-    return Problem(status, refusal.code, refusal.detail, final=True, **refusal.facts)
+    return Problem(status, refusal.code, refusal.detail, final=True, facts=refusal.facts)
 
 
 def _view(transfer: Transfer) -> dict[str, object]:

@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 from apps.kit import dynamo, logs, service, settings
-from apps.kit.dynamo import TableCheck
+from apps.kit.dynamo import TableCheck, Unavailable
+from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
 from apps.ledger.store import Ledger, Tables
 from apps.transaction.api import TransferService, rendered, router
@@ -36,6 +37,11 @@ def main() -> None:
         "1",
         [router],
         ready=[TableCheck(client, config.table_transactions)],
+        errors={
+            Unavailable: Problem(
+                503, "unavailable", "The ledger does not answer. Try again.", headers={"Retry-After": "1"}
+            )
+        },
         state={"service": TransferService(transfers, Listing(client, config.table_transactions))},
         verifier=Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids),
     )

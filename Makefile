@@ -1,0 +1,65 @@
+# Everything starts here. `make demo` and `make test` set up what they need: a Python 3.11 or newer is enough.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv || echo .tools/bin/uv)
+PYTHON := .venv/bin/python
+GOBANK := ./gobank
+INSTALL = $(UV) pip install --quiet --python $(PYTHON) --require-hashes -r
+COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command "make lock"
+
+.PHONY: help demo up down test unit check format bench lock
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: .venv/local ## Two users, one transfer, from sign-up to audit
+	@$(GOBANK) demo
+
+up: .venv/local ## Start the bank on this machine
+	@$(GOBANK) up --detach
+
+down: .venv/local ## Stop it
+	@$(GOBANK) down
+
+test: .venv/dev ## Run every test
+	@$(PYTHON) -m pytest
+
+unit: .venv/dev ## Run the tests that need no process but their own
+	@$(PYTHON) -m pytest tests/apps tests/test_repository.py
+
+check: .venv/dev ## Lint, types, import contracts, pins
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: .venv/dev ## Put the code in shape
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+bench: .venv/dev ## Measure it, beside what the store alone can do
+	@$(PYTHON) -m environments.bench
+
+lock: $(UV) ## Compile the pins of every group of dependencies anew
+	@$(COMPILE) --upgrade --group dev -o requirements/dev.txt
+	@for group in apps local platform; do \
+		$(COMPILE) --upgrade --group $$group -c requirements/dev.txt -o requirements/$$group.txt; done
+
+.tools/bin/uv:
+	@python3 -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/bin/python: | $(UV)
+	@$(UV) venv --quiet --python 3.11 .venv 2>/dev/null || $(UV) venv --quiet .venv
+
+.venv/local: requirements/local.txt | .venv/bin/python
+	@$(INSTALL) requirements/local.txt
+	@touch $@
+
+.venv/dev: requirements/dev.txt | .venv/bin/python
+	@$(INSTALL) requirements/dev.txt
+	@touch $@ .venv/local

@@ -1,0 +1,50 @@
+"""One OpenAPI document from those of all services: only what is public, with the gateway's own answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from apps.gateway.routes import ROUTES
+from apps.kit.problems import responses
+
+TITLE = "GO Banking"
+DESCRIPTION = (
+    "Accounts, balances and transfers. Errors are problem documents (RFC 9457) with a stable `code`. "
+    "Repeat a POST with the same Idempotency-Key until the answer is a 201 or a problem with `final: true`."
+)
+OWN_PROBLEMS = ("unauthenticated", "payload_too_large", "upstream_error")
+
+
+class Collision(Exception):  # noqa: N818
+    """Two services give one name to different schemas."""
+
+
+def merged(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The public API, from the documents of the services by name. Raises `Collision`."""
+    schemas: dict[str, Any] = {}
+    schemes: dict[str, Any] = {}
+    for service, document in documents.items():
+        components = document.get("components", {})
+        schemes |= components.get("securitySchemes", {})
+        for name, schema in components.get("schemas", {}).items():
+            if schemas.setdefault(name, schema) != schema:
+                raise Collision(f"{service} describes '{name}' differently from another service")
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        operation = documents[route.service]["paths"][route.template][route.method.lower()]
+        paths.setdefault(route.template, {})[route.method.lower()] = _with_own_answers(
+            route.method, operation
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "version": "1", "description": DESCRIPTION},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": schemes},
+    }
+
+
+def _with_own_answers(method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
+    own: Sequence[str] = (*OWN_PROBLEMS, "upstream_timeout" if method == "GET" else "outcome_unknown")
+    answers = {status: dict(answer) for status, answer in operation["responses"].items()}
+    for status, said in responses(*own).items():
+        answers.setdefault(str(status), said)
+    return {**operation, "responses": dict(sorted(answers.items()))}

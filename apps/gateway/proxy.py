@@ -1,0 +1,155 @@
+"""Forwards a request to a service and streams the answer back.
+
+Only a GET that found no connection is tried again. Anything else that may have reached the service and got
+no answer ends as `504 outcome_unknown`: it decides nothing, and the client repeats it with the same key.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import aiohttp
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from yarl import URL
+
+from apps.gateway.routes import Found
+from apps.kit import logs
+from apps.kit.problems import Problem
+
+CONNECT_SECONDS = 1.0
+TOTAL_SECONDS = 8.0
+POOL = 200
+KEEPALIVE_SECONDS = 30.0
+"""Below the services' own 75 s, so that no request meets a connection that is just being closed."""
+CHUNK_BYTES = 64 * 1024
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_IDENTITY = ("x-user", "x-amzn-oidc", "x-auth", "x-forwarded-user", "x-remote-user", "x-caller", "x-subject")
+_NOT_FORWARDED = _HOP_BY_HOP | {"host", "content-length", "cookie", "x-request-id", "expect"}
+
+
+class Proxy:
+    """One pool of connections to all services. Make it inside a running event loop."""
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        self._urls = dict(urls)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=POOL, keepalive_timeout=KEEPALIVE_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        )
+
+    async def close(self) -> None:
+        """Closes the pool."""
+        await self._session.close()
+
+    async def forward(self, request: Request, found: Found, body: bytes) -> Response:
+        """The service's answer to a request whose caller is verified. Raises `Problem`."""
+        query = request.scope["query_string"].decode("latin-1")
+        url = self._urls[found.route.service] + found.path + (f"?{query}" if query else "")
+        headers = _forwarded(request.headers.items())
+        headers["X-Request-Id"] = logs.request_id() or ""
+        tries = 2 if request.method == "GET" else 1
+        while True:
+            tries -= 1
+            try:
+                answer = await self._send(request.method, url, headers, body)
+            except aiohttp.ClientConnectorError as error:
+                # No connection, so nothing was sent.
+                if tries == 0:
+                    raise Problem(
+                        502, "upstream_error", "The service cannot be reached.", headers={"Retry-After": "1"}
+                    ) from error
+            except (TimeoutError, aiohttp.ClientError) as error:
+                raise _without_answer(request.method) from error
+            else:
+                return _Streamed(answer)
+
+    async def document(self, service: str, path: str) -> Mapping[str, object]:
+        """A JSON document of a service, such as its description."""
+        async with self._session.get(self._urls[service] + path) as answer:
+            answer.raise_for_status()
+            document: Mapping[str, object] = await answer.json()
+            return document
+
+    async def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        # `encoded`: the path was written anew and the query came encoded; nothing may be changed again.
+        return await self._session.request(
+            method,
+            URL(url, encoded=True),
+            headers=headers,
+            data=body if body or method == "POST" else None,
+            allow_redirects=False,
+        )
+
+
+class _Streamed(StreamingResponse):
+    """A service's answer on its way to the client. The connection goes back to the pool at the end."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        super().__init__(answer.content.iter_chunked(CHUNK_BYTES), answer.status)
+        self._answer = answer
+        dropped = _HOP_BY_HOP | {"server", "date"} | _named_in_connection(answer.headers.get("Connection"))
+        self.raw_headers = [
+            (name.lower(), value)
+            for name, value in answer.raw_headers
+            if name.decode().lower() not in dropped
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._answer.release()
+
+
+def _without_answer(method: str) -> Problem:
+    retry = {"Retry-After": "1"}
+    if method == "GET":
+        return Problem(504, "upstream_timeout", "The service did not answer in time.", headers=retry)
+    return Problem(
+        504,
+        "outcome_unknown",
+        "The request may have been carried out or not. Repeat it with the same Idempotency-Key.",
+        headers=retry,
+    )
+
+
+def _forwarded(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The headers that a service sees: none that claim an identity, none that belong to the connection."""
+    given = list(headers)
+    named = _named_in_connection(next((value for name, value in given if name == "connection"), None))
+    kept: dict[str, str] = {}
+    for name, value in given:
+        if name in _NOT_FORWARDED or name in named or name.startswith(_IDENTITY):
+            continue
+        # A header that came twice stays recognisable as such.
+        kept[name] = f"{kept[name]}, {value}" if name in kept else value
+    return kept
+
+
+def _named_in_connection(value: str | None) -> frozenset[str]:
+    return frozenset(part.strip().lower() for part in (value or "").split(","))
+
+
+async def all_documents(proxy: Proxy, services: Iterable[str]) -> list[Mapping[str, object]]:
+    """The OpenAPI documents of these services."""
+    return list(await asyncio.gather(*(proxy.document(service, "/openapi.json") for service in services)))

@@ -1,0 +1,118 @@
+"""Errors as RFC 9457 problem documents: one table of codes, one exception, one model for OpenAPI."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_BASE = "https://gobanking.example/problems/"
+
+CODES: Mapping[str, tuple[int, str]] = {
+    "malformed_json": (400, "The body is not JSON"),
+    "invalid_request": (422, "The request is not valid"),
+    "idempotency_key_missing": (400, "The Idempotency-Key is missing"),
+    "idempotency_key_reused": (422, "The Idempotency-Key belongs to another request"),
+    "unauthenticated": (401, "Not signed in"),
+    "not_found": (404, "There is nothing here"),
+    "account_not_found": (404, "There is no such account"),
+    "transfer_not_found": (404, "There is no such transfer"),
+    "method_not_allowed": (405, "The method is not allowed here"),
+    "insufficient_funds": (409, "Not enough available"),
+    "account_frozen": (409, "The account is under review"),
+    "account_unavailable": (409, "The account takes no part in transfers"),
+    "payee_unavailable": (409, "The payee cannot be credited"),
+    "tax_id_bound": (409, "The tax id is bound otherwise"),
+    "concurrent_request": (409, "Another request with this key is on its way"),
+    "payload_too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body must be JSON"),
+    "same_account": (422, "An account cannot pay itself"),
+    "payee_not_found": (422, "There is no such payee"),
+    "too_many_requests": (429, "Too many requests"),
+    "internal_error": (500, "Something went wrong here"),
+    "upstream_error": (502, "A service behind this one failed"),
+    "unavailable": (503, "Not available at the moment"),
+    "outcome_unknown": (504, "Whether it was done is not known"),
+    "upstream_timeout": (504, "A service behind this one is too slow"),
+}
+"""Every code that a client can meet: its HTTP status and its title. Codes never change their meaning."""
+
+
+class Problem(Exception):  # noqa: N818
+    """An error to answer. `final` says that repeating the request with the same key changes nothing."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        final: bool = False,
+        headers: Mapping[str, str] | None = None,
+        facts: Mapping[str, object] | None = None,
+        **extensions: object,
+    ) -> None:
+        super().__init__(code)
+        assert code in CODES, f"no problem has the code {code}"
+        assert CODES[code][0] == status, f"{code} is not a {status}"
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.final = final
+        self.headers = dict(headers or {})
+        self.extensions = {**(facts or {}), **extensions}
+
+    def body(self, instance: str | None, request_id: str | None) -> dict[str, object]:
+        """The document that the client reads."""
+        document: dict[str, object] = {
+            "type": TYPE_BASE + self.code,
+            "title": CODES[self.code][1],
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "instance": instance,
+            "request_id": request_id,
+            **self.extensions,
+        }
+        if self.final:
+            document["final"] = True
+        return {name: value for name, value in document.items() if value is not None}
+
+
+class FieldError(BaseModel):
+    """One thing that is wrong with a request. The value itself is never repeated."""
+
+    where: str
+    message: str
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457 problem. `code` is stable; further members depend on it."""
+
+    model_config = ConfigDict(extra="allow", title="Problem")
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str | None = None
+    request_id: str | None = None
+    final: bool | None = None
+    errors: list[FieldError] | None = None
+
+
+def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of an endpoint that can answer with these problems."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status, title = CODES[code]
+        said = found.setdefault(
+            status,
+            {
+                "description": "",
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        )
+        said["description"] += f"{'; ' if said['description'] else ''}`{code}`: {title}"
+    return found

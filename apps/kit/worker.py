@@ -1,0 +1,241 @@
+"""A Kafka consumer loop that loses nothing: at least once, in order per partition, for idempotent handlers.
+
+Per record there are three ways on:
+- the handler returns: the offset is committed at the end of the poll;
+- the record can never be handled (`Poison`, malformed, a type that nobody here knows): it goes to the
+  dead-letter topic with its bytes and headers as they are, and only then is its offset committed;
+- anything else (`TryAgain`, an event from a newer version than the handler knows, any other exception):
+  its partition pauses and the record is delivered again, later and later, while other partitions move.
+
+A broker that is away never ends the loop; too many dead letters in a row do (`TooManyDeadLetters`),
+because then the fault is more likely here than in the records.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from kafka.errors import KafkaError
+from kafka.structs import MemberState, OffsetAndMetadata
+
+from apps.kit import logs, metrics
+from apps.kit.consumer import Backoff, Consumer, Waits, connected_consumer
+from apps.kit.events import Event, Malformed, decode, type_and_version
+from apps.kit.kafka import ForbiddenTopic, Producer, PublishFailed
+from apps.kit.settings import KafkaSettings
+
+MAX_CONSECUTIVE_DEAD_LETTERS = 25
+POLL_MS = 500
+MAX_RECONNECT_SECONDS = 5.0
+COMMIT_TIMEOUT_MS = 2_000
+CLOSE_TIMEOUT_MS = 5_000
+
+_log = logging.getLogger(__name__)
+
+
+class TryAgain(Exception):  # noqa: N818
+    """The event could not be handled now. Nothing after it on its partition is delivered before it."""
+
+
+class Poison(Exception):  # noqa: N818
+    """The event can never be handled. `reason` goes with it to the dead-letter topic."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NewerVersion(TryAgain):
+    """An event of a known type in a version from the future: it waits for the handler's next release."""
+
+
+class TooManyDeadLetters(Exception):  # noqa: N818
+    """So many records in a row went to the dead-letter topic that a person should look."""
+
+
+class NotReady(Exception):  # noqa: N818
+    """The worker is not a member of its consumer group at the moment."""
+
+
+@dataclass(frozen=True)
+class Handler:
+    """What handles one type of event, and the newest version of that type which it knows."""
+
+    version: int
+    function: Callable[[Event], None]
+
+
+class Worker:
+    """Reads the one topic that its settings name, as a member of the group that they name."""
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        handlers: Mapping[str, tuple[int, Callable[[Event], None]]],
+        producer: Producer,
+        beat: Callable[[], None],
+        *,
+        connect: Callable[[], Consumer] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        if settings.kafka_consumes is None or settings.kafka_group is None:
+            raise ForbiddenTopic("this service does not consume a topic")
+        if settings.kafka_dead_letter is None or settings.kafka_dead_letter not in settings.kafka_produces:
+            raise ForbiddenTopic("this service has no dead-letter topic that it may produce to")
+        topic = settings.topics[settings.kafka_consumes]
+        self._dead_letter_topic = settings.kafka_dead_letter
+        self._handlers = {kind: Handler(*handler) for kind, handler in handlers.items()}
+        self._producer = producer
+        self._beat = beat
+        self._connect = connect or (lambda: connected_consumer(settings, topic))
+        self._clock = clock
+        self._joined = threading.Event()
+        self._backoff = Backoff(jitter)
+        self._waits = Waits(self._backoff, clock)
+        self._dead_letters_in_a_row = 0
+
+    def ready(self) -> None:
+        """Raise `NotReady` unless this worker is a member of its group now. Any thread may ask."""
+        if not self._joined.is_set():
+            raise NotReady("not a member of the consumer group")
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set. Raises `TooManyDeadLetters`, never because a broker is away."""
+        failures = 0
+        while not stop.is_set():
+            self._beat()
+            try:
+                self._work(self._connect(), stop)
+            except (KafkaError, OSError) as error:
+                failures = 1 if self._joined.is_set() else failures + 1
+                _log.warning(
+                    "the brokers do not answer as they should", extra={"error": type(error).__name__}
+                )
+                self._joined.clear()
+                self._pause(stop, self._backoff.delay(failures, MAX_RECONNECT_SECONDS))
+            finally:
+                self._joined.clear()
+
+    def _pause(self, stop: threading.Event, seconds: float) -> None:
+        """Wait, without looking dead to whoever watches the heart beat."""
+        end = self._clock() + seconds
+        while not stop.is_set() and (left := end - self._clock()) > 0:
+            self._beat()
+            stop.wait(min(left, POLL_MS / 1000))
+
+    def _work(self, consumer: Consumer, stop: threading.Event) -> None:
+        self._waits.clear()
+        try:
+            while not stop.is_set():
+                self._beat()
+                self._waits.resume_what_is_due(consumer)
+                batches = consumer.poll(timeout_ms=self._waits.poll_ms(POLL_MS))
+                self._note_membership(consumer)
+                for partition, records in batches.items():
+                    self._take(consumer, partition, records, stop)
+        finally:
+            try:
+                consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
+            except KafkaError as error:
+                _log.warning("the consumer did not close in time", extra={"error": type(error).__name__})
+
+    def _note_membership(self, consumer: Consumer) -> None:
+        if consumer.group_metadata().state == MemberState.STABLE:
+            self._joined.set()
+        else:
+            self._joined.clear()
+
+    def _take(
+        self, consumer: Consumer, partition: Any, records: Sequence[Any], stop: threading.Event
+    ) -> None:
+        """Handle the records in order up to the first that must wait, and commit what is done."""
+        done: Any | None = None
+        try:
+            for record in records:
+                if stop.is_set():
+                    break
+                self._beat()
+                if not self._handled(record):
+                    self._waits.hold(consumer, partition, record.offset)
+                    break
+                self._waits.over(partition)
+                done = record
+        finally:
+            if done is not None:
+                self._commit(consumer, partition, done)
+
+    def _handled(self, record: Any) -> bool:
+        """Whether this record needs no second delivery."""
+        try:
+            self._handle(record)
+        except (Malformed, Poison) as poison:
+            return self._dead_letter(record, poison.reason)
+        except NewerVersion as newer:
+            _log.error("an event of a newer version waits", extra={**_place(record), "error": str(newer)})
+            metrics.emit("newer_event_version", 1)
+            return False
+        except TryAgain as error:
+            _log.warning("an event is tried again", extra={**_place(record), "error": type(error).__name__})
+            metrics.emit("event_retries", 1)
+            return False
+        except Exception as error:  # noqa: BLE001
+            # Not knowing what went wrong is no reason to lose an event.
+            _log.error("a handler failed", extra={**_place(record), "error": type(error).__name__})
+            metrics.emit("event_retries", 1)
+            return False
+        self._dead_letters_in_a_row = 0
+        return True
+
+    def _handle(self, record: Any) -> None:
+        kind, version = type_and_version(record.headers)
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise Poison("nobody here knows this type of event")
+        if version > handler.version:
+            raise NewerVersion(f"version {version}; {handler.version} is the newest known here")
+        event = decode(record.headers, record.value)
+        with logs.bound(request_id=event.request_id):
+            handler.function(event)
+
+    def _dead_letter(self, record: Any, reason: str) -> bool:
+        headers = (
+            *record.headers,
+            ("dl_reason", reason.encode()),
+            ("dl_topic", record.topic.encode()),
+            ("dl_partition", str(record.partition).encode()),
+            ("dl_offset", str(record.offset).encode()),
+            ("dl_at", datetime.now(UTC).isoformat(timespec="milliseconds").encode()),
+        )
+        try:
+            self._producer.forward(self._dead_letter_topic, record.key, record.value, headers)
+        except PublishFailed as error:
+            _log.error("a dead letter was not delivered", extra={**_place(record), "error": error.cause})
+            return False
+        _log.error("a record went to the dead-letter topic", extra={**_place(record), "reason": reason})
+        metrics.emit("dead_letters", 1)
+        self._dead_letters_in_a_row += 1
+        return True
+
+    def _commit(self, consumer: Consumer, partition: Any, record: Any) -> None:
+        epoch = -1 if record.leader_epoch is None else record.leader_epoch
+        try:
+            consumer.commit(
+                {partition: OffsetAndMetadata(record.offset + 1, "", epoch)}, timeout_ms=COMMIT_TIMEOUT_MS
+            )
+        except KafkaError as error:
+            # Whoever has the partition now gets these records again; handlers are idempotent.
+            _log.warning(
+                "offsets were not committed", extra={**_place(record), "error": type(error).__name__}
+            )
+        if self._dead_letters_in_a_row >= MAX_CONSECUTIVE_DEAD_LETTERS:
+            raise TooManyDeadLetters(f"{self._dead_letters_in_a_row} records in a row")
+
+
+def _place(record: Any) -> dict[str, object]:
+    return {"topic": record.topic, "partition": record.partition, "offset": record.offset}

@@ -1,0 +1,245 @@
+"""`make bench`: the pipeline under load, beside what the store alone can do, in one run.
+
+Brings an environment of its own up, loads it, audits it and takes it down. Every number in a document
+comes from here, with the conditions that it was measured under.
+"""
+
+import asyncio
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from environments.bench.ceiling import Bare, Ceiling, measure
+from environments.bench.load import Clients, Pair, Run, hot_payee, hot_payer, uniform
+
+ROOT = Path(__file__).parents[2]
+ACCOUNTS = 1000
+CLIENTS = (1, 8, 32)
+SECONDS = 5.0
+SEED = 1
+GRANT_CENTS = 100_000_000
+REGION = "sa-east-1"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """CPU seconds so far and resident memory of one process."""
+
+    cpu_seconds: float
+    resident_mib: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run, in figures."""
+
+    workload: str
+    clients: int
+    transfers: int
+    per_second: float
+    ack_p50_ms: float
+    ack_p99_ms: float
+    settled_p50_ms: float
+    settled_p99_ms: float
+    unsettled: int
+    refused: dict[str, int]
+    cpu_ms_per_transfer: dict[str, float]
+
+
+@contextmanager
+def environment() -> Iterator[dict[str, Any]]:
+    """An environment of its own, with a grant that pays for the load."""
+    with tempfile.TemporaryDirectory(prefix="gobank-bench-") as home:
+        variables = {**os.environ, "GOBANK_HOME": home, "OPENING_GRANT_CENTS": str(GRANT_CENTS)}
+        _gobank(["up", "--detach"], variables)
+        try:
+            description = json.loads((Path(home) / "environment.json").read_text())
+            description["home"] = home
+            description["token"] = _gobank(["login", "bench@example.com"], variables).strip()
+            yield description
+            audit = json.loads(_gobank(["audit", "--json"], variables, may_fail=True))
+            description["audit"] = audit
+        finally:
+            _gobank(["down"], variables)
+
+
+def _gobank(arguments: Sequence[str], variables: dict[str, str], *, may_fail: bool = False) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "environments.cli", *arguments],
+        cwd=ROOT,
+        env=variables,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0 and not may_fail:
+        raise SystemExit(f"gobank {' '.join(arguments)} ended with {done.returncode}")
+    return done.stdout
+
+
+def usage(description: dict[str, Any]) -> dict[str, Usage]:
+    """What each process of the environment has used."""
+    found = {}
+    for kind in ("services", "emulators"):
+        for name, each in description.get(kind, {}).items():
+            process = psutil.Process(each["pid"])
+            times = process.cpu_times()
+            found[name] = Usage(times.user + times.system, process.memory_info().rss / 2**20)
+    return found
+
+
+def cpf(seed: int) -> str:
+    """A valid CPF that belongs to nobody in particular."""
+    chance = random.Random(seed)
+    digits = [chance.randrange(10) for _ in range(9)]
+    for _ in range(2):
+        total = sum(digit * (2 + place) for place, digit in enumerate(reversed(digits)))
+        digits.append(0 if total % 11 < 2 else 11 - total % 11)
+    return "".join(map(str, digits))
+
+
+async def prepare(clients: Clients, console: Console) -> list[str]:
+    """A thousand accounts with money on each: the first pays 31, and each of those pays the next ones."""
+    console.print(f"opening {ACCOUNTS} accounts")
+    accounts = await clients.open_accounts(cpf(SEED), ACCOUNTS, connections=8)
+    console.print("putting money on each")
+    width = 31
+    share = GRANT_CENTS // (2 * width)
+    stems, leaves = accounts[1 : width + 1], accounts[width + 1 :]
+    # The grant settles moments after the first account opens; until then paying is refused, so wait for it.
+    await clients.wait_for_money(accounts[0])
+    await clients.pay([(accounts[0], stem, share) for stem in stems], connections=1)
+    await clients.pay(
+        [(stems[place % width], leaf, 10_000) for place, leaf in enumerate(leaves)], connections=8
+    )
+    return accounts
+
+
+def measured(
+    name: str, clients: int, run: Run, before: dict[str, Usage], after: dict[str, Usage]
+) -> Measured:
+    """A run's figures."""
+    count = max(1, len(run.latencies_ms))
+    return Measured(
+        workload=name,
+        clients=clients,
+        transfers=len(run.latencies_ms),
+        per_second=len(run.latencies_ms) / run.seconds,
+        ack_p50_ms=_percentile(run.latencies_ms, 50),
+        ack_p99_ms=_percentile(run.latencies_ms, 99),
+        settled_p50_ms=_percentile(run.settled_ms, 50),
+        settled_p99_ms=_percentile(run.settled_ms, 99),
+        unsettled=run.unsettled,
+        refused=run.refused,
+        cpu_ms_per_transfer={
+            process: round((after[process].cpu_seconds - used.cpu_seconds) * 1000 / count, 2)
+            for process, used in before.items()
+            if process in after
+        },
+    )
+
+
+def _percentile(values: Sequence[float], percent: int) -> float:
+    if len(values) < 2:
+        return values[0] if values else 0.0
+    return quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def report(console: Console, runs: Sequence[Measured], ceiling: Ceiling, memory: dict[str, float]) -> None:
+    """The figures as tables."""
+    table = Table(title=f"Transfers through the gateway ({conditions()})")
+    for column in ("workload", "clients", "acked/s", "share of ceiling", "ack p50", "ack p99"):
+        table.add_column(column)
+    for column in ("settled p50", "settled p99", "CPU ms/transfer"):
+        table.add_column(column)
+    for run in runs:
+        table.add_row(
+            run.workload,
+            str(run.clients),
+            f"{run.per_second:.1f}",
+            f"{run.per_second / ceiling.transfers_per_second:.0%}",
+            f"{run.ack_p50_ms:.1f} ms",
+            f"{run.ack_p99_ms:.1f} ms",
+            f"{run.settled_p50_ms:.1f} ms",
+            f"{run.settled_p99_ms:.1f} ms",
+            f"{sum(run.cpu_ms_per_transfer.values()):.1f}",
+        )
+    console.print(table)
+    console.print(
+        f"ceiling: {ceiling.transfers_per_second:.1f} transfers/s (hold and settle, bare, best of three, "
+        f"{ceiling.threads} threads); {ceiling.hold_per_second:.1f} holds/s; "
+        f"one bare 6-item transaction: p50 {ceiling.six_item_p50_ms:.1f} ms"
+    )
+    console.print("resident MiB: " + ", ".join(f"{name} {mib:.0f}" for name, mib in memory.items()))
+    console.print(f"resident in all: {sum(memory.values()):.0f} MiB")
+
+
+def conditions() -> str:
+    """The machine that the figures belong to. The load generator shares its cores."""
+    memory = psutil.virtual_memory().total / 2**30
+    return (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, {platform.system()}"
+    )
+
+
+def main() -> None:
+    """Measures and prints; exits with 1 when the audit at the end is not clean."""
+    console = Console(stderr=True)
+    with environment() as description:
+        clients = Clients(description["gateway_url"], description["token"])
+        idle = {name: used.resident_mib for name, used in usage(description).items()}
+        accounts = asyncio.run(prepare(clients, console))
+        runs = []
+        workloads: list[tuple[str, Pair]] = [
+            ("uniform", uniform(accounts)),
+            ("hot payee", hot_payee(accounts)),
+            ("hot payer", hot_payer(accounts)),
+        ]
+        for name, pair in workloads:
+            for count in CLIENTS:
+                console.print(f"{name}, {count} clients, {SECONDS:.0f} s")
+                before = usage(description)
+                run = asyncio.run(clients.load(pair, count, SECONDS, SEED))
+                runs.append(measured(name, count, run, before, usage(description)))
+        console.print("the ceiling: bare transactions")
+        bare = Bare(description["dynamodb_endpoint"], REGION, description["table_prefix"])
+        ceiling = measure(bare)
+        memory = {name: used.resident_mib for name, used in usage(description).items()}
+    report(console, runs, ceiling, memory)
+    audit = description["audit"]
+    console.print(f"audit: {'clean' if audit['ok'] else 'NOT clean'} {audit}")
+    document = {
+        "conditions": conditions(),
+        "seconds": SECONDS,
+        "accounts": ACCOUNTS,
+        "runs": [vars(run) for run in runs],
+        "ceiling": vars(ceiling),
+        "share_of_ceiling": {
+            f"{run.workload}/{run.clients}": round(run.per_second / ceiling.transfers_per_second, 3)
+            for run in runs
+        },
+        "ack_p50_over_bare_six_items": round(runs[0].ack_p50_ms / ceiling.six_item_p50_ms, 2),
+        "idle_resident_mib": idle,
+        "resident_mib": memory,
+        "audit": audit,
+    }
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.exit(0 if audit["ok"] else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""What the store alone can do: the bare writes of a transfer, sent back to back by one boto3 process.
+
+No read, no rule, no HTTP and no Kafka: the two transactions that no transfer can do without. Whatever the
+pipeline reaches is read as a share of this.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+THREADS = (1, 8, 32)
+SECONDS = 3.0
+REPEATS = 3
+Action = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """Transfers (hold and settle) per second at the best thread count, and the bare latency of a settle."""
+
+    transfers_per_second: float
+    threads: int
+    hold_per_second: float
+    six_item_p50_ms: float
+
+
+class Bare:
+    """The transactions of one transfer, with items of the size that the ledger writes."""
+
+    def __init__(self, endpoint: str, region: str, table_prefix: str) -> None:
+        self._client: Any = boto3.session.Session().client(
+            "dynamodb",
+            region_name=region,
+            endpoint_url=endpoint,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 (the emulator's root)
+            config=Config(max_pool_connections=max(THREADS), retries={"total_max_attempts": 1}),
+        )
+        self._prefix = table_prefix
+        self._run = uuid.uuid4().hex
+
+    def hold(self, number: int) -> None:
+        """Transfer, end-to-end id, payer's balance, its entry and the outbox row."""
+        self._write(
+            [
+                self._put("transactions", f"TX#{self._run}{number}", "TX", 700),
+                self._put("transactions", f"E2E#{self._run}{number}", "E2E", 40),
+                self._set("accounts", f"ACC#{self._run}p{number}"),
+                self._put("accounts", f"ENT#{self._run}p{number}", "1", 300),
+                self._put("events", f"BENCH#{self._run}", f"{number}h", 900),
+            ]
+        )
+
+    def settle(self, number: int) -> None:
+        """Transfer, both balances, both entries and the outbox row: six items."""
+        self._write(
+            [
+                self._set("transactions", f"TX#{self._run}{number}", "TX"),
+                self._set("accounts", f"ACC#{self._run}p{number}"),
+                self._put("accounts", f"ENT#{self._run}p{number}", "2", 300),
+                self._set("accounts", f"ACC#{self._run}q{number}"),
+                self._put("accounts", f"ENT#{self._run}q{number}", "1", 300),
+                self._put("events", f"BENCH#{self._run}", f"{number}s", 900),
+            ]
+        )
+
+    def _write(self, actions: list[Action]) -> None:
+        self._client.transact_write_items(TransactItems=actions)
+
+    def _put(self, table: str, partition: str, sort: str, size: int) -> Action:
+        item = {"pk": {"S": partition}, "sk": {"S": sort}, "body": {"S": "x" * size}}
+        return {
+            "Put": {
+                "TableName": self._prefix + table,
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        }
+
+    def _set(self, table: str, partition: str, sort: str = "BENCH") -> Action:
+        return {
+            "Update": {
+                "TableName": self._prefix + table,
+                "Key": {"pk": {"S": partition}, "sk": {"S": sort}},
+                "UpdateExpression": "SET seq = :seq, available = :seq, on_hold = :seq, last_hash = :hash",
+                "ConditionExpression": "attribute_not_exists(frozen)",
+                "ExpressionAttributeValues": {":seq": {"N": "1"}, ":hash": {"S": "0" * 64}},
+            }
+        }
+
+
+def measure(bare: Bare) -> Ceiling:
+    """The best of three at the best of 1, 8 and 32 threads."""
+    numbers = _Counter()
+
+    def transfer() -> None:
+        number = numbers.following()
+        bare.hold(number)
+        bare.settle(number)
+
+    rates = {threads: max(_rate(transfer, threads) for _ in range(REPEATS)) for threads in THREADS}
+    threads = max(rates, key=lambda each: rates[each])
+    holds = max(
+        _rate(lambda: bare.hold(numbers.following()), each) for each in THREADS for _ in range(REPEATS)
+    )
+    return Ceiling(rates[threads], threads, holds, _settle_p50_ms(bare, numbers))
+
+
+def _settle_p50_ms(bare: Bare, numbers: "_Counter") -> float:
+    taken = []
+    for _ in range(200):
+        number = numbers.following()
+        started = time.perf_counter()
+        bare.settle(number)
+        taken.append((time.perf_counter() - started) * 1000)
+    return median(taken)
+
+
+class _Counter:
+    """Numbers that no two threads share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def following(self) -> int:
+        with self._lock:
+            self._last += 1
+            return self._last
+
+
+def _rate(work: Callable[[], None], threads: int) -> float:
+    """How often a second `work` is done by so many threads."""
+    end = time.perf_counter() + SECONDS
+
+    def loop() -> int:
+        done = 0
+        while time.perf_counter() < end:
+            work()
+            done += 1
+        return done
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        done = sum(each.result() for each in [pool.submit(loop) for _ in range(threads)])
+    return done / (time.perf_counter() - started)

@@ -1,0 +1,255 @@
+"""The `gobank` command."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from environments.local import jobs, lifecycle
+from environments.local.lifecycle import NotUp, UpFailed
+from environments.local.state import State, home
+from environments.local.supervisor import Options, tail
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="GO Banking on this machine.")
+said = Console(stderr=True)
+shown = Console()
+
+
+@app.command()
+def up(
+    *,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave it running and come back")] = False,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The gateway's port")] = None,
+    kafka: Annotated[str | None, typer.Option(help="`apache`, or HOST:PORT of a broker you have")] = None,
+    dynamodb: Annotated[str | None, typer.Option(help="URL of a DynamoDB that you have")] = None,
+) -> None:
+    """Bring the bank up: emulators, tables, topics, roles, users and every service."""
+    state = State(home())
+    options = Options(port=port, kafka=_kafka(kafka), dynamodb=_url(dynamodb))
+    try:
+        description = lifecycle.description(state)
+        said.print(f"The bank is up already: {description['gateway_url']}")
+        return
+    except NotUp:
+        pass
+    if port is not None and _taken(port):
+        _fail(f"--port {port}: something else listens there. Name another port, or leave it out.")
+    supervisor = _launched(state, options)
+    description = lifecycle.description(state)
+    said.print(
+        f"[green]The bank is up[/] after {description['seconds']} s: {description['gateway_url']} (see /docs)"
+    )
+    if detach:
+        return
+    said.print("Ctrl-C takes it down.")
+    _follow(state, supervisor)
+
+
+@app.command()
+def down() -> None:
+    """Take the bank down, also what a crash has left behind."""
+    said.print("The bank is down." if lifecycle.down(State(home())) else "Nothing was up.")
+
+
+@app.command()
+def status() -> None:
+    """Show what runs where."""
+    state = State(home())
+    description = _description(state)
+    table = Table("what", "pid", "state", "resident", "where")
+    for kind in ("emulators", "services"):
+        for name, each in description[kind].items():
+            alive, resident = _alive(each["pid"])
+            table.add_row(name, str(each["pid"]), alive, resident, each.get("url", each["log"]))
+    shown.print(table)
+    shown.print(f"gateway {description['gateway_url']}   Kafka {description['kafka_bootstrap']}")
+
+
+@app.command()
+def logs(
+    service: Annotated[str, typer.Argument(help="A service or an emulator")],
+    *,
+    lines: Annotated[int, typer.Option("-n", min=1, help="How many of the last lines")] = 50,
+    follow: Annotated[bool, typer.Option("-f", help="Go on as new lines come")] = False,
+) -> None:
+    """Show what a service says."""
+    state = State(home())
+    path = state.logs / f"{service}.log"
+    known = sorted(each.stem for each in state.logs.glob("*.log"))
+    if service not in known:
+        _fail(
+            f"SERVICE '{service}': no such log. There are: {', '.join(known) or 'none, nothing was up yet'}."
+        )
+    for line in tail(path, lines):
+        sys.stdout.write(line + "\n")
+    if follow:
+        for line in _new_lines(path, state):
+            sys.stdout.write(line)
+            sys.stdout.flush()
+
+
+@app.command()
+def login(
+    email: Annotated[str, typer.Argument(help="Who: created and confirmed if new")],
+    password: Annotated[str | None, typer.Option(help="The password; a default one if left out")] = None,
+) -> None:
+    """Sign a user in by SRP and print the access token, and nothing else."""
+    from environments.local.users import PASSWORD, SignInFailed, sign_in  # noqa: PLC0415 (slow to import)
+
+    if "@" not in email:
+        _fail(f"EMAIL '{email}': must be an e-mail address, such as ana@example.com.")
+    description = _description(State(home()))
+    try:
+        sys.stdout.write(sign_in(description["cognito"], email, password or PASSWORD) + "\n")
+    except SignInFailed as error:
+        _fail(f"{error}. Give the one that it was created with: --password.")
+
+
+@app.command()
+def demo(*, as_json: Annotated[bool, typer.Option("--json", help="Print only the result")] = False) -> None:
+    """Tell the story: two users, one transfer, from sign-up to audit."""
+    from environments.local.demo import Demo, DemoFailed  # noqa: PLC0415 (slow to import)
+
+    state = State(home())
+    ours = False
+    try:
+        description = lifecycle.description(state)
+    except NotUp:
+        ours = True
+        _launched(state, Options())
+        description = lifecycle.description(state)
+    story = Demo(state, description, said if as_json else shown)
+    try:
+        story.tell()
+    except DemoFailed as error:
+        _fail(f"The demo failed: {error}", code=1)
+    finally:
+        if ours:
+            lifecycle.down(state)
+    if as_json:
+        sys.stdout.write(json.dumps(story.result) + "\n")
+    elif ours:
+        said.print("\nEverything is taken down again. `make up` starts the bank and leaves it running.")
+
+
+@app.command()
+def audit(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON")] = False
+) -> None:
+    """Recompute every balance from its entries. Exit code 1: the ledger is not as it should be."""
+    try:
+        done = jobs.run(State(home()), "operators", ["audit", *(["--json"] if as_json else [])])
+    except NotUp:
+        _not_up()
+    sys.stdout.write(done.stdout)
+    raise typer.Exit(done.returncode)
+
+
+def _launched(state: State, options: Options) -> subprocess.Popen[str]:
+    try:
+        with said.status("starting") as spinner:
+
+            def step(what: str) -> None:
+                spinner.update(what)
+                said.print(f"  {what}", style="dim", highlight=False)
+
+            return lifecycle.launch(state, options, step)
+    except UpFailed as failed:
+        for line in failed.log:
+            said.print(f"  {line}", style="dim", highlight=False, markup=False)
+        _fail(f"The bank did not come up: {failed}. Nothing of it is left running.", code=1)
+    except KeyboardInterrupt:
+        _fail("Stopped. Nothing is left running.", code=130)
+
+
+def _follow(state: State, supervisor: subprocess.Popen[str]) -> None:
+    """Stays until the environment ends, by Ctrl-C or by itself."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    assert supervisor.stdout is not None
+    try:
+        for line in supervisor.stdout:
+            told = json.loads(line)
+            if "ended" in told:
+                said.print(f"[red]{told['ended']}[/]")
+        supervisor.wait()
+    except KeyboardInterrupt:
+        said.print("taking the bank down")
+        lifecycle.down(state)
+        supervisor.wait()
+        return
+    raise typer.Exit(supervisor.returncode)
+
+
+def _description(state: State) -> dict[str, Any]:
+    try:
+        return lifecycle.description(state)
+    except NotUp:
+        _not_up()
+
+
+def _not_up() -> NoReturn:
+    ended = home() / "ended.txt"
+    why = f" It ended: {ended.read_text().strip()}." if ended.exists() else ""
+    _fail(f"The bank is not up.{why} Start it with `gobank up`.")
+
+
+def _kafka(value: str | None) -> str | None:
+    if value is None or value == "apache":
+        return value
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        _fail(f"--kafka '{value}': must be `apache` or HOST:PORT, such as 127.0.0.1:9092.")
+    return value
+
+
+def _url(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("http://", "https://")):
+        _fail(f"--dynamodb '{value}': must be a URL, such as http://127.0.0.1:8000.")
+    return value
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _alive(pid: int) -> tuple[str, str]:
+    try:
+        process = psutil.Process(pid)
+        return process.status(), f"{process.memory_info().rss / 2**20:.0f} MiB"
+    except psutil.NoSuchProcess:
+        return "gone, restarting", ""
+
+
+def _new_lines(path: Path, state: State) -> Iterator[str]:
+    with path.open() as log:
+        log.seek(0, 2)
+        while state.supervisor() is not None:
+            if line := log.readline():
+                yield line
+            else:
+                time.sleep(0.1)
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
+    said.print(f"[red]{message}[/]", highlight=False)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,274 @@
+"""The story that `gobank demo` tells: two people, one transfer, and all that must not work."""
+
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from environments.local import jobs
+from environments.local.api import Answer, Api
+from environments.local.names import PREFIX
+from environments.local.state import State
+from environments.local.users import PASSWORD, sign_in
+
+AMOUNT_CENTS = 12_345
+PATIENCE_SECONDS = 20.0
+
+
+class DemoFailed(Exception):  # noqa: N818
+    """Something did not go as the story says."""
+
+
+@dataclass
+class Person:
+    """Somebody in the story."""
+
+    name: str
+    email: str
+    api: Api | None = None
+    account: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def client(self) -> Api:
+        """The person's own client, once signed in."""
+        assert self.api is not None
+        return self.api
+
+    @property
+    def account_id(self) -> str:
+        """The person's account."""
+        return str(self.account["account_id"])
+
+
+class Demo:
+    """Tells the story on one environment; `result` is what `--json` prints."""
+
+    def __init__(self, state: State, description: dict[str, Any], console: Console) -> None:
+        self._state = state
+        self._environment = description
+        self._console = console
+        tag = uuid.uuid4().hex[:6]
+        self._ana = Person("Ana Souza", f"ana.{tag}@example.com")
+        self._bruno = Person("Bruno Lima", f"bruno.{tag}@example.com")
+        self.result: dict[str, Any] = {}
+
+    def tell(self) -> None:
+        """The whole story. Raises `DemoFailed`."""
+        people = (self._ana, self._bruno)
+        self._chapter("Two people sign up with Cognito and sign in by SRP")
+        for person in people:
+            token = sign_in(self._environment["cognito"], person.email, PASSWORD)
+            person.api = Api(self._environment["gateway_url"], token)
+            self._say(f"{person.name} <{person.email}> has an access token of {len(token)} characters")
+        self._chapter("Each opens an account and gets R$ 1.000,00 from the treasury")
+        for person in people:
+            self._open_account(person)
+        self._show_balances("Before")
+        self._chapter(f"Ana pays Bruno {reais(AMOUNT_CENTS)}")
+        key, body, transfer_id = self._pay()
+        self._chapter("Ana's phone was offline: it repeats the request with the same Idempotency-Key")
+        self._repeat(key, body)
+        self._chapter("What must not work")
+        self._overspend()
+        self._use_anothers_account()
+        self._show_balances("After")
+        self._show_entries()
+        self._chapter("The event as it passed through Kafka")
+        self._show_event(transfer_id)
+        self._chapter("The auditor recomputes every balance from its entries")
+        self._audit()
+
+    def _open_account(self, person: Person) -> None:
+        body = {"name": person.name, "tax_id": cpf(), "account_type": "CACC"}
+        answer = _expect(person.client.post("/accounts", body), 201)
+        person.account = answer.body
+        balance = _until(
+            lambda: person.client.get(f"/accounts/{person.account_id}").body,
+            lambda body: body.get("available_cents", 0) > 0,
+            "the opening grant did not arrive",
+        )
+        self._say(
+            f"{person.name}: branch {person.account['branch']}, account {person.account['number']}, "
+            f"{reais(balance['available_cents'])}"
+        )
+
+    def _pay(self) -> tuple[str, dict[str, Any], str]:
+        body = {
+            "from_account": self._ana.account_id,
+            "to": {"account": self._bruno.account_id},
+            "amount_cents": AMOUNT_CENTS,
+            "description": "Almoço de domingo",
+        }
+        key = str(uuid.uuid4())
+        started = time.perf_counter()
+        answer = _expect(self._ana.client.post("/transfers", body, key), 201)
+        acknowledged_ms = (time.perf_counter() - started) * 1000
+        acknowledged_at = time.time()
+        transfer_id = str(answer.body["transfer_id"])
+        self._say(f"201 {answer.body['status']} after {acknowledged_ms:.0f} ms: the money is set aside")
+        settled = _until(
+            lambda: self._ana.client.get(f"/transfers/{transfer_id}").body,
+            lambda body: body["status"] != "HELD",
+            "the transfer was not settled",
+        )
+        decided_at = datetime.fromisoformat(settled["decided_at"]).timestamp()
+        settled_ms = max(0.0, (decided_at - acknowledged_at) * 1000)
+        self._say(f"{settled['status']} {settled_ms:.0f} ms later, by the consumer of the event")
+        self.result = {
+            "transfer_id": transfer_id,
+            "status": settled["status"],
+            "acknowledged_ms": round(acknowledged_ms, 1),
+            "settled_ms": round(settled_ms, 1),
+        }
+        self._first_answer = answer
+        return key, body, transfer_id
+
+    def _repeat(self, key: str, body: dict[str, Any]) -> None:
+        answer = _expect(self._ana.client.post("/transfers", body, key), 201)
+        if answer.text != self._first_answer.text:
+            raise DemoFailed("the repeated request got another answer")
+        replayed = answer.headers.get("Idempotent-Replayed")
+        self._say(
+            f"201, the first answer byte for byte (Idempotent-Replayed: {replayed}); nothing moved twice"
+        )
+
+    def _overspend(self) -> None:
+        body = {
+            "from_account": self._ana.account_id,
+            "to": {"account": self._bruno.account_id},
+            "amount_cents": 10**9,
+        }
+        answer = _expect(self._ana.client.post("/transfers", body), 409)
+        self._say(
+            f"Ana pays more than she has: 409 {answer.body['code']}, "
+            f"available {reais(answer.body['available_cents'])}"
+        )
+
+    def _use_anothers_account(self) -> None:
+        body = {
+            "from_account": self._ana.account_id,
+            "to": {"account": self._bruno.account_id},
+            "amount_cents": 1,
+        }
+        answer = _expect(self._bruno.client.post("/transfers", body), 404)
+        self._say(f"Bruno pays from Ana's account: 404 {answer.body['code']}")
+        looked = _expect(self._bruno.client.get(f"/accounts/{self._ana.account_id}"), 404)
+        self._say(f"Bruno looks at Ana's account: 404 {looked.body['code']}")
+
+    def _show_balances(self, title: str) -> None:
+        table = Table(title=title, title_justify="left")
+        for column in ("", "available", "on hold"):
+            table.add_column(column, justify="left" if not column else "right")
+        for person in (self._ana, self._bruno):
+            balances = _expect(person.client.get("/balances"), 200).body
+            for each in balances["accounts"]:
+                table.add_row(person.name, reais(each["available_cents"]), reais(each["on_hold_cents"]))
+        self._console.print(table)
+
+    def _show_entries(self) -> None:
+        for person in (self._ana, self._bruno):
+            table = Table(title=f"Statement of {person.name}", title_justify="left")
+            for column in ("no.", "kind", "amount", "available after"):
+                table.add_column(column, justify="right")
+            entries = _expect(person.client.get(f"/accounts/{person.account_id}/entries"), 200).body[
+                "entries"
+            ]
+            for each in entries:
+                sign = "-" if each["kind"] == "debit" else "+"
+                table.add_row(
+                    str(each["seq"]),
+                    each["kind"],
+                    sign + reais(each["amount_cents"]),
+                    reais(each["available_after_cents"]),
+                )
+            self._console.print(table)
+
+    def _show_event(self, transfer_id: str) -> None:
+        from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415 (slow to import, needed once)
+
+        consumer = KafkaConsumer(
+            bootstrap_servers=self._environment["kafka_bootstrap"].split(","),
+            enable_auto_commit=False,
+            fetch_max_wait_ms=50,
+            **self._environment.get("kafka_admin", {}),
+        )
+        try:
+            topic = PREFIX + "transfers"
+            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+            consumer.assign(partitions)
+            consumer.seek_to_beginning(*partitions)
+            record = _until(
+                lambda: self._find_record(consumer, transfer_id),
+                lambda found: found is not None,
+                "the event did not pass through Kafka",
+            )
+            headers = {name: value.decode() for name, value in record.headers}
+            self._say(f"topic {topic}, partition {record.partition}, offset {record.offset}")
+            self._console.print_json(json.dumps({"headers": headers, "body": json.loads(record.value)}))
+        finally:
+            consumer.close()
+
+    @staticmethod
+    def _find_record(consumer: Any, transfer_id: str) -> Any:
+        for records in consumer.poll(timeout_ms=200).values():
+            for record in records:
+                if ("ce_subject", transfer_id.encode()) in record.headers:
+                    return record
+        return None
+
+    def _audit(self) -> None:
+        done = jobs.run(self._state, "operators", ["audit", "--json"])
+        report = json.loads(done.stdout)
+        self.result["audit"] = {
+            name: report[name] for name in ("ok", "accounts", "transfers", "sum_cents", "drift")
+        }
+        if not report["ok"]:
+            raise DemoFailed(f"the audit is not clean: {report['drift']}")
+        self._say(
+            f"{report['accounts']} accounts, {report['transfers']} transfers, {report['entries']} entries: "
+            f"sum {report['sum_cents']}, drift none"
+        )
+
+    def _chapter(self, title: str) -> None:
+        self._console.print(f"\n[bold cyan]{title}[/]")
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"  {text}", highlight=False)
+
+
+def cpf() -> str:
+    """A CPF with valid check digits that belongs to nobody in particular."""
+    digits = [random.randrange(10) for _ in range(9)]
+    for _ in range(2):
+        rest = sum(digit * (2 + place) for place, digit in enumerate(reversed(digits))) % 11
+        digits.append(0 if rest < 2 else 11 - rest)
+    return "".join(map(str, digits))
+
+
+def reais(cents: int) -> str:
+    """Centavos for people: `R$ 1.234,56`."""
+    return f"R$ {cents // 100:,}".replace(",", ".") + f",{cents % 100:02d}"
+
+
+def _expect(answer: Answer, status: int) -> Answer:
+    if answer.status != status:
+        raise DemoFailed(f"expected {status}, got {answer.status}: {answer.text}")
+    return answer
+
+
+def _until(read: Callable[[], Any], good: Callable[[Any], bool], failure: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        value = read()
+        if good(value):
+            return value
+        if time.monotonic() > deadline:
+            raise DemoFailed(failure)
+        time.sleep(0.01)

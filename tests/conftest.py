@@ -1,0 +1,30 @@
+"""Rules for every test: unit tests open no socket, and where skips are forbidden a skip is a failure."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pytest_socket import disable_socket, enable_socket
+
+UNIT = Path(__file__).parent / "apps"
+
+
+@pytest.fixture(autouse=True)
+def _sockets(request: pytest.FixtureRequest) -> object:
+    """Closes the network to unit tests; the event loop's own pair and a test's loopback server stay."""
+    if UNIT in request.path.parents and "loopback" not in request.keywords:
+        disable_socket(allow_unix_socket=True)
+        yield
+        enable_socket()
+    else:
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> object:
+    """Turns a skip into a failure where `GOBANK_NO_SKIP` is set, as it is in CI."""
+    report = yield
+    if report.skipped and os.environ.get("GOBANK_NO_SKIP"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+    return report
