@@ -36,12 +36,9 @@ def up(
     """Bring the bank up: emulators, tables, topics, roles, users and every service."""
     state = State(home())
     options = Options(port=port, kafka=_kafka(kafka), dynamodb=_url(dynamodb))
-    try:
-        description = lifecycle.description(state)
+    if state.supervisor() is not None and (description := state.described()) is not None:
         said.print(f"The bank is up already: {description['gateway_url']}")
         return
-    except NotUp:
-        pass
     if port is not None and _taken(port):
         _fail(f"--port {port}: something else listens there. Name another port, or leave it out.")
     supervisor = _launched(state, options)

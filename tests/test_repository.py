@@ -16,7 +16,8 @@ def _tracked() -> list[Path]:
 
 def test_platform_at_the_root_is_still_the_standard_library() -> None:
     program = "import platform, uuid; print(platform.__file__); print(platform.system())"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert Path(done.stdout.splitlines()[0]).parent != ROOT / "platform"
     assert not (ROOT / "platform" / "__init__.py").exists()
 

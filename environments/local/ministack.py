@@ -58,8 +58,10 @@ class MiniStack:
 
 def root_client(service: str, endpoint: str) -> Any:
     """A boto3 client with the emulator's root keys."""
-    return boto3.session.Session(**ROOT_KEYS).client(
-        service,  # type: ignore[call-overload]
+    session: Any = boto3.session.Session()
+    return session.client(
+        service,
+        **ROOT_KEYS,
         region_name=REGION,
         endpoint_url=endpoint,
         config=Config(retries={"total_max_attempts": 3}, connect_timeout=2, read_timeout=10),

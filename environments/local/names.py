@@ -14,7 +14,7 @@ PREFIX = "local-"
 
 @dataclass(frozen=True)
 class LocalNames:
-    """Names for `apps.catalog.environment`. `ports` are the services' own, `settings` the values they read."""
+    """Names for `apps.catalog.environment`: `ports` by service, `settings` by name."""
 
     ports: Mapping[str, int]
     settings: Mapping[str, str]
