@@ -13,7 +13,15 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 Action = Literal[
-    "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan", "ConditionCheckItem", "DescribeTable"
+    "BatchGetItem",
+    "ConditionCheckItem",
+    "DeleteItem",
+    "DescribeTable",
+    "GetItem",
+    "PutItem",
+    "Query",
+    "Scan",
+    "UpdateItem",
 ]
 Egress = Literal["dict", "spi", "banks", "cognito", "dynamodb", "msk", "dns", "pod_identity"]
 
@@ -479,9 +487,14 @@ CATALOG = checked(
                 cpu_millis=500,
                 memory_mib=256,
                 tables=(
-                    _access("accounts", "GetItem", "PutItem", "UpdateItem"),
+                    _access("accounts", "BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
                     _access(
-                        "transactions", "GetItem", "PutItem", "DescribeTable", indexes=["payer", "payee"]
+                        "transactions",
+                        "BatchGetItem",
+                        "GetItem",
+                        "PutItem",
+                        "DescribeTable",
+                        indexes=["payer", "payee"],
                     ),
                     _access("events", "PutItem"),
                 ),
@@ -521,8 +534,8 @@ CATALOG = checked(
                 cpu_millis=500,
                 memory_mib=192,
                 tables=(
-                    _access("accounts", "GetItem", "PutItem", "UpdateItem"),
-                    _access("transactions", "GetItem", "UpdateItem", "DescribeTable"),
+                    _access("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
+                    _access("transactions", "BatchGetItem", "UpdateItem", "DescribeTable"),
                     _access("events", "PutItem"),
                 ),
                 consumes=Consumption("transfers", "settle-transfers"),
@@ -538,8 +551,15 @@ CATALOG = checked(
                 cpu_millis=100,
                 memory_mib=192,
                 tables=(
-                    _access("accounts", "GetItem", "PutItem", "UpdateItem"),
-                    _access("transactions", "GetItem", "UpdateItem", "DescribeTable", indexes=["open"]),
+                    _access("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
+                    _access(
+                        "transactions",
+                        "BatchGetItem",
+                        "GetItem",
+                        "UpdateItem",
+                        "DescribeTable",
+                        indexes=["open"],
+                    ),
                     _access("events", "GetItem", "PutItem"),
                 ),
                 egress=_AWS,

@@ -1,8 +1,9 @@
 """Carries events from the outbox to Kafka: at least once each, even if the broker loses its memory.
 
-One process at a time holds the lease of a shard. After the broker's delivery report the history row is
-put, and only then is the outbox row deleted. A report at or below the last one means that the broker
-lost what it had, so everything it took within the topic's retention goes back to the outbox.
+One process at a time holds the lease of a shard. After the broker's delivery reports one transaction puts
+the history rows, deletes the outbox rows and writes the lease, if that is still held. A report at or below
+the last one means that the broker lost what it had, so everything it took within the topic's retention goes
+back to the outbox.
 """
 
 import threading
@@ -16,12 +17,11 @@ from apps.consumers.process import WorkerSettings, working
 from apps.kit import dynamo, events, metrics, settings
 from apps.kit.dynamo import OutcomeUnknown, TableCheck, Unavailable
 from apps.kit.kafka import Delivery, Producer, PublishFailed
-from apps.ledger.outbox import Lease, Outbox, Row
+from apps.ledger.outbox import BATCH, Lease, Outbox, Published, Row
 from apps.ledger.store import Clock
 
-BATCH = 100
 LEASE = timedelta(seconds=10)
-FIRST_REST_SECONDS = 0.01
+FIRST_REST_SECONDS = 0.02
 LONGEST_REST_SECONDS = 0.2
 RETENTION = timedelta(days=7)
 """What the topic keeps (`apps/catalog.py`); older events reached their readers long ago."""
@@ -95,9 +95,10 @@ class Relay:
         if not rows:
             return 0
         deliveries = self._publisher.send([events.record_from_json(row.record) for row in rows])
-        lease = self._noted(shard, lease, deliveries)
-        for row, delivery in zip(rows, deliveries, strict=True):
-            self._outbox.published(row, lease, delivery.partition, delivery.offset, self._clock.now())
+        batch = [
+            Published(row, each.partition, each.offset) for row, each in zip(rows, deliveries, strict=True)
+        ]
+        self._noted(shard, lease, batch)
         return len(rows)
 
     def _held(self, shard: Shard) -> Lease | None:
@@ -113,21 +114,21 @@ class Relay:
         shard.lease = taken
         return taken
 
-    def _noted(self, shard: Shard, lease: Lease, deliveries: Sequence[Delivery]) -> Lease:
-        """The lease with the new offsets in it, written before any row leaves the outbox."""
-        lost = any(each.offset <= lease.offsets.get(each.partition, -1) for each in deliveries)
+    def _noted(self, shard: Shard, lease: Lease, batch: Sequence[Published]) -> None:
+        """Writes down what the broker took, and notices when it has forgotten what it took before."""
+        lost = any(each.offset <= lease.offsets.get(each.partition, -1) for each in batch)
         offsets = {} if lost else dict(lease.offsets)
-        for each in deliveries:
+        for each in batch:
             offsets[each.partition] = max(each.offset, offsets.get(each.partition, -1))
+        now = self._clock.now()
         noted = replace(lease, offsets=offsets, memory=lease.memory + lost)
-        if not self._outbox.keep(noted, lease):
+        if not self._outbox.published(batch, noted, lease, now):
             shard.lease = None
-            raise Unavailable("the lease went to another relay")
+            return
         shard.lease = noted
         if lost:
             metrics.emit("broker_memory_lost", 1)
-            shard.look_for_lost_until = self._clock.now() + LOST_AGAIN
-        return noted
+            shard.look_for_lost_until = now + LOST_AGAIN
 
     def _put_lost_back(self, shard: Shard, lease: Lease) -> None:
         now = self._clock.now()

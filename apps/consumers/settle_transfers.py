@@ -43,11 +43,9 @@ class Settlement:
 
     def settle(self, event: Event) -> None:
         """Settles the transfer that was held. Raises `TryAgain` or `Poison`."""
-        transfer_id = event.data.get("transfer_id")
-        if not isinstance(transfer_id, str):
-            raise Poison("transfer_id is missing or no text")
+        transfer_id, payer, payee = (_text(event, name) for name in ("transfer_id", "payer", "payee"))
         try:
-            transfer = self._ledger.settle(transfer_id, Deadline.after(SECONDS))
+            transfer = self._ledger.settle(transfer_id, (payer, payee), Deadline.after(SECONDS))
         except (Unavailable, OutcomeUnknown) as error:
             raise TryAgain(type(error).__name__) from error
         except Frozen:
@@ -58,6 +56,13 @@ class Settlement:
 
     def let_pass(self, event: Event) -> None:
         """A decided transfer needs nothing more."""
+
+
+def _text(event: Event, name: str) -> str:
+    value = event.data.get(name)
+    if not isinstance(value, str) or not value:
+        raise Poison(f"{name} is missing or no text")
+    return value
 
 
 def main() -> None:

@@ -38,6 +38,8 @@ class Client(Protocol):
 
     def get_item(self, **request: Any) -> Mapping[str, Any]: ...
 
+    def batch_get_item(self, **request: Any) -> Mapping[str, Any]: ...
+
     def put_item(self, **request: Any) -> Mapping[str, Any]: ...
 
     def update_item(self, **request: Any) -> Mapping[str, Any]: ...
@@ -214,6 +216,28 @@ def read(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str,
         except BotoCoreError as error:
             last = error
     raise Unavailable(type(last).__name__) from last
+
+
+def read_together(client: Client, keys: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
+    """The items at these primary keys, by table, each consistently read; what is not there is left out.
+
+    One call for all, not one moment for all: conditions guard whoever writes by what this gives. Raises
+    `Unavailable`.
+    """
+    found: dict[str, list[Item]] = {table: [] for table in keys}
+    wanted: Mapping[str, Any] = {
+        table: {"Keys": list(each), "ConsistentRead": True} for table, each in keys.items() if each
+    }
+    for attempt in range(_READ_TRIES):
+        if attempt:
+            pause(attempt)
+        answer = read(client.batch_get_item, RequestItems=wanted)
+        for table, items in answer["Responses"].items():
+            found[table] += items
+        wanted = answer.get("UnprocessedKeys") or {}
+        if not wanted:
+            return found
+    raise Unavailable("UnprocessedKeys")
 
 
 def write(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str, Any]:

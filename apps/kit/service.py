@@ -112,6 +112,8 @@ def create_app(
         title=title,
         version=version,
         lifespan=lifespan,
+        # One line per request and the metrics of `kit.metrics` are what is kept; spans would cost CPU.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         docs_url=None,
         redoc_url=None,
         openapi_url=openapi_url,
@@ -243,13 +245,6 @@ def _answer_problems(app: FastAPI, errors: Mapping[type[Exception], Problem]) ->
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         return problem_response(_invalid(request, error), request.url.path)
 
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, _: Exception) -> Response:
-        return problem_response(
-            Problem(500, "internal_error", "Something went wrong here. It has been logged."),
-            request.url.path,
-        )
-
     for kind, said in errors.items():
         app.add_exception_handler(kind, _answering(said))
 
@@ -339,11 +334,12 @@ class AccessLog:
         request_id = _request_id(scope)
         started = time.perf_counter()
         status = 500
+        started_to_answer = False
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started_to_answer
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started_to_answer = message["status"], True
                 headers = [pair for pair in message.get("headers", []) if pair[0] != b"x-request-id"]
                 present = {name for name, _ in headers}
                 headers += [pair for pair in SECURITY_HEADERS if pair[0] not in present]
@@ -353,9 +349,12 @@ class AccessLog:
         with logs.bound(request_id=request_id):
             try:
                 await self._app(scope, receive, answer)
-            except Exception:  # noqa: BLE001 (a process border)
-                # Starlette answers first and raises again for the server's own log; this is that log.
+            except Exception:
                 _log.exception("a request failed")
+                if started_to_answer:
+                    raise
+                said = Problem(500, "internal_error", "Something went wrong here. It has been logged.")
+                await problem_response(said, scope["path"])(scope, receive, answer)
             finally:
                 self._write(scope, status, started)
 

@@ -1,8 +1,8 @@
 """The outbox: rows that wait for Kafka, the relay's lease on them, and the history of what Kafka took.
 
 A row is written in the transaction that makes its event true, and leaves only after the broker's delivery
-report: first the history row is put, then the outbox row is deleted. A crash in between sends the event
-twice, never not at all. The row holds the record's bytes, so that every copy of an event is the same.
+report, in the transaction that puts its history row. A crash before that sends the event twice, never not
+at all. The row holds the record's bytes, so that every copy of an event is the same.
 """
 
 import zlib
@@ -12,11 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from apps.kit import dynamo, events
-from apps.kit.dynamo import Client, ConditionFailed
+from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, Unavailable
 from apps.ledger.items import Attribute, attributes, key, number, text
 from apps.ledger.transfer import Transfer, iso, partition_key
 
 TOPIC = "transfers"
+BATCH = 49
+"""Rows that one transaction takes out: two actions each, one for the lease, a hundred at most."""
+WRITE_SECONDS = 2.0
 HISTORY_DAYS = 400
 """History outlives the topic, so that a transfer can be traced for over a year."""
 
@@ -52,6 +55,15 @@ class Lease:
     until: str
     memory: int
     offsets: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row, and where the broker says that its record is."""
+
+    row: Row
+    partition: int
+    offset: int
 
 
 def shard_of(transfer_id: str, shards: int) -> int:
@@ -90,25 +102,28 @@ class Outbox:
         )
         return [_row_of(item, shard) for item in answer["Items"]]
 
-    def published(self, row: Row, lease: Lease, partition: int, offset: int, now: datetime) -> None:
-        """Records what the broker took, then takes the row out."""
-        values: dict[str, str | int | None] = {
-            "transfer_id": row.transfer_id,
-            "event_id": row.event_id,
-            "record": row.record,
-            "outbox_shard": row.shard,
-            "outbox_sort": row.sort,
-            "topic": TOPIC,
-            "partition": partition,
-            "offset": offset,
-            "memory": lease.memory,
-            "history_shard": str(row.shard),
-            "published_at": iso(now),
-            "ttl": int((now + timedelta(days=HISTORY_DAYS)).timestamp()),
-        }
-        item = key(f"HIS#{row.transfer_id}", row.event_id) | attributes(values)
-        dynamo.write(self._client.put_item, TableName=self._table, Item=item)
-        dynamo.write(self._client.delete_item, TableName=self._table, Key=key(f"OUT#{row.shard}", row.sort))
+    def published(self, batch: Sequence[Published], lease: Lease, seen: Lease, now: datetime) -> bool:
+        """Records what the broker took, takes the rows out and writes the lease: all or nothing, and only
+        while the lease is still this holder's (`seen`). False when it is not; then the rows stay.
+
+        At most `BATCH` rows. Raises `Unavailable` or `OutcomeUnknown`; the rows may be sent once more.
+        """
+        assert len(batch) <= BATCH
+        actions: list[dict[str, Any]] = [
+            {"Put": {"TableName": self._table, "Item": _lease_item(lease), **_still_held(seen)}}
+        ]
+        for each in batch:
+            item = _history_item(each, lease, now)
+            place = key(f"OUT#{each.row.shard}", each.row.sort)
+            actions.append({"Put": {"TableName": self._table, "Item": item}})
+            actions.append({"Delete": {"TableName": self._table, "Key": place}})
+        try:
+            dynamo.transact(self._client, actions, Deadline.after(WRITE_SECONDS))
+        except Cancelled as cancelled:
+            if cancelled.only_contention:
+                raise Unavailable("contention") from cancelled
+            return False
+        return True
 
     def history(self, transfer_id: str, event_id: str) -> Row | None:
         """The row of an event that Kafka took once, or nothing while it still waits."""
@@ -180,18 +195,10 @@ class Outbox:
         )
         return lease if self._replace(lease, seen) else None
 
-    def keep(self, lease: Lease, seen: Lease) -> bool:
-        """Writes a lease that its holder changed; false when it is no longer the holder's."""
-        return self._replace(lease, seen)
-
     def _replace(self, lease: Lease, seen: Lease | None) -> bool:
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if seen is not None:
-            condition = {
-                "ConditionExpression": "#owner = :owner AND epoch = :epoch",
-                "ExpressionAttributeNames": {"#owner": "owner"},
-                "ExpressionAttributeValues": {":owner": text(seen.owner), ":epoch": number(seen.epoch)},
-            }
+            condition = _still_held(seen)
         try:
             dynamo.write(self._client.put_item, TableName=self._table, Item=_lease_item(lease), **condition)
         except ConditionFailed:
@@ -202,6 +209,33 @@ class Outbox:
         """When the oldest event that still waits was written (ISO 8601), over all shards."""
         heads: Sequence[Row] = [row for shard in range(shards) for row in self.waiting(shard, 1)]
         return min((row.sort.partition("#")[0] for row in heads), default=None)
+
+
+def _still_held(seen: Lease) -> dict[str, Any]:
+    return {
+        "ConditionExpression": "#owner = :owner AND epoch = :epoch",
+        "ExpressionAttributeNames": {"#owner": "owner"},
+        "ExpressionAttributeValues": {":owner": text(seen.owner), ":epoch": number(seen.epoch)},
+    }
+
+
+def _history_item(published: Published, lease: Lease, now: datetime) -> dict[str, Attribute]:
+    row = published.row
+    values: dict[str, str | int | None] = {
+        "transfer_id": row.transfer_id,
+        "event_id": row.event_id,
+        "record": row.record,
+        "outbox_shard": row.shard,
+        "outbox_sort": row.sort,
+        "topic": TOPIC,
+        "partition": published.partition,
+        "offset": published.offset,
+        "memory": lease.memory,
+        "history_shard": str(row.shard),
+        "published_at": iso(now),
+        "ttl": int((now + timedelta(days=HISTORY_DAYS)).timestamp()),
+    }
+    return key(f"HIS#{row.transfer_id}", row.event_id) | attributes(values)
 
 
 def _row_of(item: dynamo.Item, shard: int) -> Row:

@@ -6,7 +6,7 @@ stands then; a change whose outcome is unknown is repeated with identical bytes 
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,6 +46,14 @@ class Clock:
         return Attempt(self.now(), self.new_id())
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What stands at a transfer's id, and on the accounts that it concerns, as one call read it."""
+
+    found: Transfer | Mark | None
+    balances: Mapping[str, Balance]
+
+
 class Superseded(Exception):  # noqa: N818
     """Another request with the same key was refused meanwhile: that refusal is this request's answer too."""
 
@@ -83,30 +91,49 @@ class Ledger:
             return account.unopened(account_id, "", rules.iso(self.clock.now()))
         return None
 
+    def standing(self, transfer_id: str, account_ids: Iterable[str]) -> Standing:
+        """What stands at a transfer's id and on these accounts, in one call. Raises `Unavailable`."""
+        accounts = sorted(set(account_ids))
+        found = dynamo.read_together(
+            self._client,
+            {
+                self._tables.transactions: [items.transfer_key(transfer_id)],
+                self._tables.accounts: [items.balance_key(each) for each in accounts],
+            },
+        )
+        balances = {each.account_id: each for each in map(items.balance_of, found[self._tables.accounts])}
+        at = rules.iso(self.clock.now())
+        for each in accounts:
+            if account.is_internal(each) and each not in balances:
+                balances[each] = account.unopened(each, "", at)
+        transfers = found[self._tables.transactions]
+        return Standing(items.found_of(transfers[0] if transfers else None), balances)
+
     def hold(
         self,
         order: Order,
-        seen: Mark | None,
+        first: Standing,
         lifetime: timedelta,
         render: Callable[[Transfer], str],
         deadline: Deadline,
     ) -> Transfer:
         """Sets the money of `order` aside, or finds that an earlier send of it did.
 
-        `seen` is what the request read first at the transfer's id; the hold commits only if that is still
-        there, so that no attempt in flight anywhere can commit after a refusal. `render` makes the body
-        of the first answer, which is kept. Raises `Refusal` (a rule), `Superseded`, `Unavailable` (nothing
-        was written) or `OutcomeUnknown`.
+        `first` is what the request read first, and no transfer stood there; the hold commits only if that
+        is still so, so that no attempt in flight anywhere can commit after a refusal. `render` makes the
+        body of the first answer, which is kept. Raises `Refusal` (a rule), `Superseded`, `Unavailable`
+        (nothing was written) or `OutcomeUnknown`.
         """
+        seen = first.found
+        assert not isinstance(seen, Transfer)
 
         def decide(tries: int) -> Change | Transfer:
-            if tries > 0:
-                found = self.find(order.transfer_id)
-                if isinstance(found, Transfer):
-                    return found
-                if isinstance(found, Mark) and found != seen:
-                    raise Superseded(found)
-            payer, payee = self.balance(order.payer), self.balance(order.payee)
+            standing = first if tries == 0 else self.standing(order.transfer_id, (order.payer, order.payee))
+            if isinstance(standing.found, Transfer):
+                return standing.found
+            if standing.found is not None and standing.found != seen:
+                raise Superseded(standing.found)
+            payer, payee = standing.balances.get(order.payer), standing.balances.get(order.payee)
             change = rules.hold(order, payer, payee, lifetime, self.clock.attempt())
             return replace(change, transfer=replace(change.transfer, answer=render(change.transfer)))
 
@@ -141,29 +168,30 @@ class Ledger:
             return found if isinstance(found, Transfer) else None
         return None
 
-    def settle(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
+    def settle(self, transfer_id: str, parties: Sequence[str], deadline: Deadline) -> Transfer | None:
         """Moves the held money to the payee, or back. Settles nothing that is not HELD.
 
-        Gives the transfer as it stands afterwards, `None` if there is none. Raises `account.Frozen`,
-        `Unavailable` or `OutcomeUnknown`; all of them may simply be repeated.
+        `parties` are payer and payee as the event names them: read along, never believed. Gives the
+        transfer as it stands afterwards, `None` if there is none. Raises `account.Frozen`, `Unavailable` or
+        `OutcomeUnknown`; all of them may simply be repeated.
         """
 
-        def change(held: Transfer) -> Change:
-            payer = self._payer_of(held)
-            return rules.settle(held, payer, self.balance(held.payee), self.clock.attempt())
+        def change(held: Transfer, balances: Mapping[str, Balance]) -> Change:
+            payee = balances.get(held.payee)
+            return rules.settle(held, balances[held.payer], payee, self.clock.attempt())
 
-        return self._decide_held(transfer_id, change, deadline)
+        return self._decide_held(transfer_id, parties, change, deadline)
 
     def expire(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
         """Gives the money of a hold back whose time is over. Raises what `settle` raises."""
 
-        def change(held: Transfer) -> Change | None:
+        def change(held: Transfer, balances: Mapping[str, Balance]) -> Change | None:
             attempt = self.clock.attempt()
             if not rules.expired(held, attempt.now):
                 return None
-            return rules.reject(held, self._payer_of(held), "hold_expired", attempt)
+            return rules.reject(held, balances[held.payer], "hold_expired", attempt)
 
-        return self._decide_held(transfer_id, change, deadline)
+        return self._decide_held(transfer_id, (), change, deadline)
 
     def look_later(self, held: Transfer) -> None:
         """Moves the sweep's next look at a transfer, unless its status or the look has changed meanwhile."""
@@ -215,24 +243,26 @@ class Ledger:
             ]
         return actions
 
-    def _payer_of(self, held: Transfer) -> Balance:
-        payer = self.balance(held.payer)
-        assert payer is not None, "a hold stands on an account that does not exist"
-        return payer
-
     def _decide_held(
-        self, transfer_id: str, change: Callable[[Transfer], Change | None], deadline: Deadline
+        self,
+        transfer_id: str,
+        parties: Sequence[str],
+        change: Callable[[Transfer, Mapping[str, Balance]], Change | None],
+        deadline: Deadline,
     ) -> Transfer | None:
-        first = self.transfer(transfer_id)
-        if first is None:
+        first = self.standing(transfer_id, parties)
+        if not isinstance(first.found, Transfer):
             return None
+        accounts = (first.found.payer, first.found.payee)
 
         def decide(tries: int) -> Change | Transfer:
-            standing = first if tries == 0 else self.transfer(transfer_id)
-            assert standing is not None, "a transfer never goes away"
-            if standing.status != "HELD":
-                return standing
-            return change(standing) or standing
+            standing = first
+            if tries > 0 or set(accounts) != set(parties):
+                standing = self.standing(transfer_id, accounts)
+            assert isinstance(standing.found, Transfer), "a transfer never goes away"
+            if standing.found.status != "HELD":
+                return standing.found
+            return change(standing.found, standing.balances) or standing.found
 
         def write(decided: Change) -> Sequence[Action]:
             return [self._decide(decided.transfer), *self._postings(decided), self._outbox_row(decided)]

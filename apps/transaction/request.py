@@ -86,9 +86,9 @@ class Transfers:
 
         Raises `Refusal` (final: its mark stands), `KeyReused`, `Unknown` or `Unavailable` (nothing done).
         """
-        found = self.ledger.find(payment.transfer_id)
-        if isinstance(found, Transfer):
-            return self._replay(found, payment)
+        first = self.ledger.standing(payment.transfer_id, (payment.from_account, payment.to_account))
+        if isinstance(first.found, Transfer):
+            return self._replay(first.found, payment)
         order = Order(
             transfer_id=payment.transfer_id,
             kind="transfer",
@@ -102,9 +102,9 @@ class Transfers:
             request_id=payment.request_id,
         )
         try:
-            transfer = self.ledger.hold(order, found, self.lifetime, self.render, deadline)
+            transfer = self.ledger.hold(order, first, self.lifetime, self.render, deadline)
         except Refusal as refusal:
-            return self._refuse(payment, found, refusal)
+            return self._refuse(payment, first.found, refusal)
         except Superseded as superseded:
             raise refusal_of(superseded.mark) from superseded
         except OutcomeUnknown as error:
