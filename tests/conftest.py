@@ -1,6 +1,7 @@
 """Rules for every test: unit tests open no socket, and where skips are forbidden a skip is a failure."""
 
 import os
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ UNIT = Path(__file__).parent / "apps"
 
 
 @pytest.fixture(autouse=True)
-def _sockets(request: pytest.FixtureRequest) -> object:
+def _sockets(request: pytest.FixtureRequest) -> Iterator[None]:
     """Closes the network to unit tests; the event loop's own pair and a test's loopback server stay."""
     if UNIT in request.path.parents and "loopback" not in request.keywords:
         disable_socket(allow_unix_socket=True)
@@ -21,7 +22,7 @@ def _sockets(request: pytest.FixtureRequest) -> object:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> object:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turns a skip into a failure where `GOBANK_NO_SKIP` is set, as it is in CI."""
     report = yield
     if report.skipped and os.environ.get("GOBANK_NO_SKIP"):
