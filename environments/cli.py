@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from environments.local import jobs, lifecycle
+from environments.local import jobs, lifecycle, processes
 from environments.local.lifecycle import NotUp, UpFailed
 from environments.local.state import State, home
 from environments.local.supervisor import Options, tail
@@ -23,6 +23,12 @@ from environments.local.supervisor import Options, tail
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="GO Banking on this machine.")
 said = Console(stderr=True)
 shown = Console()
+
+
+@app.callback()
+def gobank() -> None:
+    """GO Banking on this machine."""
+    processes.forget_ambient()
 
 
 @app.command()
@@ -41,6 +47,8 @@ def up(
         return
     if port is not None and _taken(port):
         _fail(f"--port {port}: something else listens there. Name another port, or leave it out.")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     supervisor = _launched(state, options)
     description = lifecycle.description(state)
     said.print(
@@ -171,7 +179,6 @@ def _launched(state: State, options: Options) -> subprocess.Popen[str]:
 
 def _follow(state: State, supervisor: subprocess.Popen[str]) -> None:
     """Stays until the environment ends, by Ctrl-C or by itself."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     assert supervisor.stdout is not None
     try:
         for line in supervisor.stdout:
@@ -184,6 +191,11 @@ def _follow(state: State, supervisor: subprocess.Popen[str]) -> None:
         lifecycle.down(state)
         supervisor.wait()
         return
+    if supervisor.returncode < 0:
+        lifecycle.down(state)
+        _fail(
+            f"The supervisor was killed (signal {-supervisor.returncode}). Nothing is left running.", code=1
+        )
     raise typer.Exit(supervisor.returncode)
 
 
@@ -195,7 +207,7 @@ def _description(state: State) -> dict[str, Any]:
 
 
 def _not_up() -> NoReturn:
-    ended = home() / "ended.txt"
+    ended = State(home()).ended
     why = f" It ended: {ended.read_text().strip()}." if ended.exists() else ""
     _fail(f"The bank is not up.{why} Start it with `gobank up`.")
 

@@ -14,16 +14,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from environments.local.ministack import root_client
 from environments.local.names import ACCOUNT, role_name
 
 LIFE_SECONDS = 3600
 Keys = dict[str, str]
 
 
-def role_keys(endpoint: str, service: str, life_seconds: int) -> Keys:
-    """Fresh keys of a service's role, in the shape that botocore reads."""
-    answer = root_client("sts", endpoint).assume_role(
+def role_keys(sts: Any, service: str, life_seconds: int) -> Keys:
+    """Fresh keys of a service's role, by an STS client, in the shape that botocore reads."""
+    answer = sts.assume_role(
         RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role_name(service)}",
         RoleSessionName=service.replace("_", "-"),
         DurationSeconds=life_seconds,
@@ -74,7 +73,7 @@ class Credentials:
         """Status and document for a request."""
         service = path.strip("/")
         expected = self._tokens.get(service)
-        if expected is None or not hmac.compare_digest(expected, token):
+        if expected is None or not hmac.compare_digest(expected.encode(), token.encode()):
             return 403, {"Message": "this token is not the service's"}
         return 200, self._issue(service)
 

@@ -1,5 +1,6 @@
 """Starting and ending the supervisor, from the outside."""
 
+import contextlib
 import json
 import os
 import signal
@@ -36,12 +37,13 @@ class UpFailed(Exception):  # noqa: N818
 def launch(state: State, options: Options, on_step: Callable[[str], None]) -> subprocess.Popen[str]:
     """Starts a supervisor and waits until its environment is ready. Raises `UpFailed`."""
     state.prepare()
-    clean_up(state)
-    with (state.folder / "supervisor.log").open("w") as log:
+    # Appended to: it is the winner's when two start at the same moment.
+    with (state.folder / "supervisor.log").open("a") as log:
         supervisor = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, json.dumps(asdict(options))],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            # Many threads on few cores: two arenas do, and hold less memory.
+            env={"MALLOC_ARENA_MAX": "2", **os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -80,30 +82,24 @@ def description(state: State) -> dict[str, Any]:
 
 def down(state: State) -> bool:
     """Ends the environment and everything it started; gives whether there was anything to end."""
-    supervisor = state.supervisor()
-    if supervisor is None:
-        return clean_up(state)
-    supervisor.send_signal(signal.SIGTERM)
+    state.prepare()
+    deadline = time.monotonic() + DOWN_SECONDS
+    while (supervisor := state.supervisor()) is None:
+        with state.only_one() as alone:
+            if alone:
+                return state.clean_up()
+        # Somebody holds the lock and has not written down who: a supervisor in its first moments.
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        supervisor.send_signal(signal.SIGTERM)
     try:
         supervisor.wait(DOWN_SECONDS)
     except psutil.TimeoutExpired:
         supervisor.kill()
         supervisor.wait(5)
-    clean_up(state)
+    with state.only_one() as alone:
+        if alone:
+            state.clean_up()
     return True
-
-
-def clean_up(state: State) -> bool:
-    """Ends what a supervisor that is gone has left behind; gives whether there was anything."""
-    if state.supervisor() is not None:
-        return False
-    # What watches its parent is ending by itself at this moment; give it the chance.
-    deadline = time.monotonic() + 2.0
-    while (left := state.leftovers()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    for process in left:
-        process.kill()
-    psutil.wait_procs(left, timeout=5)
-    found = bool(left) or state.described() is not None
-    state.forget()
-    return found

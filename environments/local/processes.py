@@ -2,6 +2,7 @@
 variables, its own log, and an eye on whoever started it.
 """
 
+import contextlib
 import importlib.util
 import multiprocessing
 import os
@@ -9,13 +10,15 @@ import runpy
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+R = TypeVar("R")
 
 ROOT = Path(__file__).resolve().parents[2]
 PRELOADED = [
@@ -30,10 +33,18 @@ PRELOADED = [
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.httptools_impl",
     "uvloop",
+    "environments.local.warm",
 ]
 INHERITED = ("HOME", "LANG", "LC_ALL", "PATH", "SSL_CERT_FILE", "TMPDIR", "TZ")
 """What a service may see of the caller's own environment: nothing that could lend it other keys."""
 GRACE_SECONDS = 5.0
+NO_OTHER_KEYS = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "BOTO_CONFIG": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""Closes every other place where botocore looks for keys; most of them come before the role's own."""
 
 _context = multiprocessing.get_context("forkserver")
 
@@ -49,6 +60,22 @@ class Program:
     instrument: str | None = None
 
 
+class CallFailed(Exception):  # noqa: N818
+    """A function in a process of its own did not return. The message says why."""
+
+
+def forget_ambient() -> None:
+    """Drops what the caller's shell would lend this process and its children: AWS keys and profiles.
+
+    Nor has a proxy any business between two processes of one machine.
+    """
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(NO_OTHER_KEYS)
+    for name in ("NO_PROXY", "no_proxy"):
+        os.environ[name] = ",".join(filter(None, ["127.0.0.1,localhost", os.environ.get(name)]))
+
+
 def prepare() -> None:
     """Starts the fork server, which imports what all services need while other things start."""
     _context.set_forkserver_preload(PRELOADED)
@@ -60,6 +87,53 @@ def start(program: Program) -> BaseProcess:
     process = _context.Process(target=_run, args=(program,), name=program.name, daemon=True)
     process.start()
     return process
+
+
+def call(function: Callable[..., R], *arguments: object, keep_waiting: Callable[[], None]) -> R:
+    """What `function` returns in a process of its own, which takes all the memory that it used with it.
+
+    Calls `keep_waiting` now and then, which may raise. Raises `CallFailed`.
+    """
+    receiver, sender = _context.Pipe(duplex=False)
+    process = _context.Process(target=_answer, args=(sender, function, arguments), daemon=True)
+    process.start()
+    sender.close()
+    try:
+        while not receiver.poll(0.02):
+            keep_waiting()
+        failure, result = receiver.recv()
+    except EOFError:
+        raise CallFailed(f"{function.__name__} ended with {process.exitcode}") from None
+    finally:
+        process.terminate()
+        process.join()
+        receiver.close()
+    if failure is not None:
+        raise CallFailed(failure)
+    returned: R = result
+    return returned
+
+
+def fork_server_pid() -> int | None:
+    """The fork server's id, once there is one."""
+    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)  # noqa: SLF001 (no public way)
+    return pid
+
+
+def end_fork_server() -> None:
+    """Ends the fork server and waits until it has: nothing is left when this process ends."""
+    with contextlib.suppress(OSError):
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001 (no public way)
+
+
+def _answer(sender: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+    _follow_parent()
+    try:
+        answer = (None, function(*arguments))
+    except Exception as error:  # noqa: BLE001 (a process border)
+        sender.send((f"{type(error).__name__}: {error}", None))
+    else:
+        sender.send(answer)
 
 
 def _run(program: Program) -> None:

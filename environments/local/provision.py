@@ -41,6 +41,13 @@ class UserPool:
         return f"{self.endpoint}/{self.user_pool_id}/.well-known/jwks.json"
 
 
+def everything(catalog: Catalog, names: LocalNames, dynamodb: str, stack: str) -> UserPool:
+    """Puts all of it on the emulator at `stack`, the tables on the DynamoDB at `dynamodb`."""
+    create_tables(catalog, names, dynamodb)
+    create_roles(catalog, stack)
+    return create_user_pool(stack)
+
+
 def create_tables(catalog: Catalog, names: LocalNames, endpoint: str) -> None:
     """Creates the tables that are not there yet."""
     client = root_client("dynamodb", endpoint)

@@ -4,11 +4,12 @@ Everything lies in one folder, `.gobank` in the checkout or `GOBANK_HOME`. A pro
 and the time that it began, so that an id used again by somebody else is never taken for ours.
 """
 
+import contextlib
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import psutil
 
 from environments.local.processes import ROOT
+
+LEAVE_SECONDS = 2.0
 
 
 def home() -> Path:
@@ -54,6 +57,7 @@ class State:
         self.logs = folder / "logs"
         self.tokens = folder / "tokens"
         self.jobs = folder / "jobs"
+        self.ended = folder / "ended.txt"
         self._started = folder / "started.json"
 
     def prepare(self) -> None:
@@ -61,7 +65,7 @@ class State:
         for folder in (self.folder, self.logs, self.tokens, self.jobs):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    @contextmanager
+    @contextlib.contextmanager
     def only_one(self) -> Iterator[bool]:
         """Holds the environment's lock; gives false when another supervisor has it."""
         with (self.folder / "lock").open("w") as file:
@@ -96,13 +100,30 @@ class State:
         """`environment.json`, if there is one."""
         return _read(self.description)
 
+    def clean_up(self) -> bool:
+        """Ends what a supervisor that is gone has left behind; gives whether there was anything.
+
+        Only for whoever holds the lock: a supervisor that starts would look like one that is gone.
+        """
+        # What watches its parent is ending by itself at this moment; give it the chance.
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while (left := self.leftovers()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=5)
+        found = bool(left) or self.described() is not None
+        self.forget()
+        return found
+
     def forget(self) -> None:
         """Removes what says that something is up."""
         for path in (self.description, self._started):
             path.unlink(missing_ok=True)
         for folder in (self.tokens, self.jobs):
             for path in folder.glob("*"):
-                path.unlink()
+                path.unlink(missing_ok=True)
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

@@ -6,7 +6,6 @@ would; an emulator that dies ends the environment, because what it held in memor
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -18,26 +17,24 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import psutil
+from kafka.errors import KafkaError
+
 from apps.catalog import CATALOG, Catalog, Service, environment
-from environments.local import apache_kafka, broker, processes, provision, tansu
+from environments.local import apache_kafka, broker, emulators, processes, provision, tansu
 from environments.local.broker import Broker, BrokerUnavailable
 from environments.local.credentials import LIFE_SECONDS, Credentials, role_keys
-from environments.local.ministack import MiniStack
+from environments.local.ministack import MiniStack, root_client
 from environments.local.names import PREFIX, REGION, LocalNames
-from environments.local.processes import Program
+from environments.local.processes import CallFailed, Program
+from environments.local.running import Running
 from environments.local.state import Started, State, home
 
 START_SECONDS = 60.0
 STOP_SECONDS = 12.0
-FIRST_BACKOFF_SECONDS = 0.2
-LONGEST_BACKOFF_SECONDS = 10.0
-STEADY_SECONDS = 30.0
-"""A service that ran for so long starts its back-off anew."""
 LOOK_SECONDS = 0.1
 LOG_LINES = 15
 
@@ -72,17 +69,6 @@ class Options:
 
 
 @dataclass
-class Running:
-    """A service that is up, or about to be again."""
-
-    program: Program
-    process: BaseProcess
-    began: float
-    failures: int = 0
-    restart_at: float | None = None
-
-
-@dataclass
 class Supervisor:
     """One environment, from its start to its end."""
 
@@ -101,10 +87,13 @@ class Supervisor:
         self.state.prepare()
         try:
             self._bring_up()
-        except (StartFailed, BrokerUnavailable, OSError) as error:
+        except (StartFailed, BrokerUnavailable, CallFailed, KafkaError, OSError) as error:
             self._take_down()
             self.tell({"failed": str(error), "log": getattr(error, "log", [])})
             return 1
+        except BaseException:
+            self._take_down()
+            raise
         self.tell({"ready": self._description})
         try:
             return self._keep_up()
@@ -124,14 +113,13 @@ class Supervisor:
         self._wait("ministack", stack.answers)
         self._step("creating tables, roles and the user pool")
         names = LocalNames(self._ports(), {**DEFAULTS, **self._overrides()})
-        provision.create_tables(self.catalog, names, dynamodb)
-        provision.create_roles(self.catalog, stack.url)
-        pool = provision.create_user_pool(stack.url)
+        pool = self._provisioned(names, dynamodb, stack.url)
         self._wait("kafka", lambda: broker.is_ready(kafka))
         self._step("creating topics")
         broker.provision(kafka, self.catalog, names)
         life = int(os.environ.get("GOBANK_CREDENTIALS_SECONDS", LIFE_SECONDS))
-        self._credentials = Credentials(self.state.tokens, lambda name: role_keys(stack.url, name, life))
+        sts = root_client("sts", stack.url)
+        self._credentials = Credentials(self.state.tokens, lambda name: role_keys(sts, name, life))
         self._credentials.start()
         settings = {
             **names.settings,
@@ -146,11 +134,19 @@ class Supervisor:
         for service in self.catalog.services:
             self._start_service(service, names, kafka, dynamodb)
         self._describe(pool, dynamodb, kafka, names)
-        for service in self.catalog.services:
-            if service.port is not None:
-                self._wait_for_service(service.name, names.url(service.name))
+        self._wait_for_services(names)
         self._description["seconds"] = round(time.monotonic() - started, 2)
         self._record()
+
+    def _provisioned(self, names: LocalNames, dynamodb: str, stack: str) -> provision.UserPool:
+        """In a process of its own: four AWS clients leave 50 MB behind."""
+        try:
+            return processes.call(
+                provision.everything, self.catalog, names, dynamodb, stack, keep_waiting=self._go_on
+            )
+        except CallFailed as failed:
+            at = f" (--dynamodb {dynamodb})" if self.options.dynamodb else ""
+            raise StartFailed(f"could not create tables, roles and the user pool{at}: {failed}") from failed
 
     def _broker(self) -> Broker:
         if self.options.kafka is None:
@@ -165,9 +161,13 @@ class Supervisor:
         for service in self.catalog.services:
             if service.port is None:
                 continue
-            ports[service.name] = broker.free_port()
             if service.name == "gateway" and self.options.port is not None:
                 ports[service.name] = self.options.port
+                continue
+            port = broker.free_port()
+            while port in ports.values() or port == self.options.port:
+                port = broker.free_port()
+            ports[service.name] = port
         return ports
 
     def _overrides(self) -> dict[str, str]:
@@ -178,17 +178,8 @@ class Supervisor:
         }
 
     def _start_emulator(self, name: str, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
-        with (self.state.logs / f"{name}.log").open("wb") as log:
-            self._emulators[name] = subprocess.Popen(
-                argv,
-                env={**inherited, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 (it makes one system call and takes no lock)
-            )
+        log = self.state.logs / f"{name}.log"
+        self._emulators[name] = emulators.start(argv, env, log)
         self._record()
 
     def _start_service(self, service: Service, names: LocalNames, kafka: Broker, dynamodb: str) -> None:
@@ -196,8 +187,8 @@ class Supervisor:
         variables = {
             **environment(self.catalog, service.name, names),
             **self._credentials.variables(service.name),
+            **processes.NO_OTHER_KEYS,
             "HOST": "127.0.0.1",
-            "AWS_EC2_METADATA_DISABLED": "true",
             "DYNAMODB_ENDPOINT": dynamodb,
         }
         if "KAFKA_BOOTSTRAP" in variables:
@@ -209,7 +200,9 @@ class Supervisor:
         log = self.state.logs / f"{service.name}.log"
         log.write_bytes(b"")
         program = Program(service.name, service.module, variables, log, os.environ.get("GOBANK_INSTRUMENT"))
-        self._services[service.name] = Running(program, processes.start(program), time.monotonic())
+        self._services[service.name] = Running(
+            program, processes.start(program), time.monotonic(), processes.start
+        )
         self._record()
 
     def _write_job(self, service: Service, variables: Mapping[str, str]) -> None:
@@ -229,19 +222,24 @@ class Supervisor:
                 raise StartFailed(f"{emulator} does not answer after {START_SECONDS:.0f} s", tail(log))
             self._stop_or_sleep(0.02)
 
-    def _wait_for_service(self, name: str, url: str) -> None:
+    def _wait_for_services(self, names: LocalNames) -> None:
+        """Until every one of them is ready. One that dies while it starts is restarted by nobody."""
         deadline = time.monotonic() + START_SECONDS
-        running = self._services[name]
-        while not _ok(f"{url}/readyz"):
-            if not running.process.is_alive():
-                raise StartFailed(
-                    f"{name} ended with {running.process.exitcode} while starting", tail(running.program.log)
-                )
-            if time.monotonic() > deadline:
-                raise StartFailed(
-                    f"{name} is not ready after {START_SECONDS:.0f} s", tail(running.program.log)
-                )
+        waiting = set(self._services)
+        while waiting:
+            for name, running in self._services.items():
+                if not running.process.is_alive():
+                    why = f"{name} ended with {running.process.exitcode} while starting"
+                    raise StartFailed(why, tail(running.program.log))
+            waiting -= {name for name in sorted(waiting) if _ok(f"{names.url(name)}/readyz")}
+            if waiting and time.monotonic() > deadline:
+                name = min(waiting)
+                why = f"{name} is not ready after {START_SECONDS:.0f} s"
+                raise StartFailed(why, tail(self._services[name].program.log))
             self._stop_or_sleep(0.03)
+
+    def _go_on(self) -> None:
+        self._stop_or_sleep(0.0)
 
     def _stop_or_sleep(self, seconds: float) -> None:
         if self.stop.wait(seconds):
@@ -270,11 +268,11 @@ class Supervisor:
         """Writes the present processes down, for people and for `down`."""
         others: dict[str, int] = {name: each.pid for name, each in self._emulators.items()}
         others |= {name: each.process.pid or 0 for name, each in self._services.items()}
-        if (server := _fork_server()) is not None:
+        if (server := processes.fork_server_pid()) is not None:
             others["forkserver"] = server
         recorded = []
         for pid in others.values():
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(psutil.NoSuchProcess):
                 recorded.append(Started.of(pid))
         self.state.record(Started.of(os.getpid()), recorded)
         if not self._description:
@@ -299,31 +297,13 @@ class Supervisor:
                     message = (
                         f"{name} ended with {process.returncode}; what it held is gone, so this ends too"
                     )
-                    (self.state.folder / "ended.txt").write_text(message + "\n")
+                    self.state.ended.write_text(message + "\n")
                     self.tell({"ended": message})
                     return 1
-            changed = [self._look_after(running) for running in self._services.values()]
+            changed = [each.look_after(time.monotonic()) for each in self._services.values()]
             if any(changed):
                 self._record()
         return 0
-
-    def _look_after(self, running: Running) -> bool:
-        """Restarts a service that died, later each time; gives whether its process changed."""
-        now = time.monotonic()
-        if running.restart_at is None:
-            if running.process.is_alive():
-                return False
-            if now - running.began > STEADY_SECONDS:
-                running.failures = 0
-            wait = min(FIRST_BACKOFF_SECONDS * 2.0**running.failures, LONGEST_BACKOFF_SECONDS)
-            running.failures += 1
-            running.restart_at = now + wait
-            return False
-        if now < running.restart_at:
-            return False
-        running.process = processes.start(running.program)
-        running.began, running.restart_at = now, None
-        return True
 
     def _take_down(self) -> None:
         """Ends every process: services first, so that they can finish, then what they stand on."""
@@ -336,16 +316,10 @@ class Supervisor:
             if running.process.is_alive():
                 running.process.kill()
                 running.process.join()
-        for emulator in self._emulators.values():
-            emulator.terminate()
-        for emulator in self._emulators.values():
-            try:
-                emulator.wait(5)
-            except subprocess.TimeoutExpired:
-                emulator.kill()
-                emulator.wait()
+        emulators.stop(self._emulators.values())
         if self._credentials is not None:
             self._credentials.close()
+        processes.end_fork_server()
         self.state.forget()
 
     def _step(self, what: str) -> None:
@@ -373,36 +347,32 @@ def _ok(url: str) -> bool:
         return False
 
 
-def _fork_server() -> int | None:
-    pid: int | None = getattr(forkserver._forkserver, "_forkserver_pid", None)  # noqa: SLF001 (no public way)
-    return pid
-
-
-def _die_with_parent() -> None:
-    """Linux: be killed when the supervisor is gone, however it went (prctl PR_SET_PDEATHSIG)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-
-
 def main() -> None:
     """Runs the environment that the command line describes as JSON, until SIGTERM or SIGINT."""
     options = Options(**json.loads(sys.argv[1]))
     state = State(home())
     state.prepare()
-
-    def tell(line: Mapping[str, Any]) -> None:
-        # Whoever started this may have gone; the environment goes on.
-        with contextlib.suppress(BrokenPipeError):
-            sys.stdout.write(json.dumps(line) + "\n")
-            sys.stdout.flush()
-
     with state.only_one() as alone:
         if not alone:
-            tell({"failed": "another environment is starting or up in this folder", "log": []})
+            _tell({"failed": "another environment is starting or up in this folder", "log": []})
             sys.exit(3)
-        supervisor = Supervisor(state, options, tell)
+        processes.forget_ambient()
+        os.ftruncate(sys.stderr.fileno(), 0)
+        state.clean_up()
+        state.ended.unlink(missing_ok=True)
+        supervisor = Supervisor(state, options, _tell)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: supervisor.stop.set())
+        state.record(Started.of(os.getpid()), [])
         code = supervisor.run()
-    sys.stdout.flush()
+    # Not `sys.exit`: whatever still waits somewhere has nothing left to wait for.
     os._exit(code)
+
+
+def _tell(line: Mapping[str, Any]) -> None:
+    try:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever started this has gone; the environment goes on.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
