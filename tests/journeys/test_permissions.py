@@ -1,0 +1,226 @@
+"""Each service may do what the catalog says, needs all of it, and is refused everything else."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+from botocore.exceptions import ClientError
+
+from apps.catalog import CATALOG
+from environments.local import broker, tansu
+from environments.local.broker import Broker
+from environments.local.credentials import role_keys
+from environments.local.demo import cpf
+from environments.local.ministack import root_client
+from environments.local.names import PREFIX, REGION, LocalNames
+from tests.environment import ROOT, Environment, environment, log_lines, open_account, until
+from tests.journeys.conftest import RECORDER, Person
+from tests.journeys.test_transfer import pay, settled
+
+KEY = {"pk": {"S": "nothing"}, "sk": {"S": "here"}}
+
+
+@contextlib.contextmanager
+def running(kafka: Broker) -> Iterator[subprocess.Popen[bytes]]:
+    """The broker, up and with the catalog's topics."""
+    process = subprocess.Popen(
+        kafka.argv,
+        env={**os.environ, **kafka.env},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        until(lambda: broker.is_ready(kafka), bool)
+        broker.provision(kafka, CATALOG, LocalNames({}, {}))
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def recorded(bank: Environment, service: str) -> set[str]:
+    path = bank.folder / f"{service}.calls"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {line.removeprefix(PREFIX) for line in lines}
+
+
+def declared(service: str) -> set[str]:
+    found = set()
+    for access in CATALOG.service(service).tables:
+        found |= {f"{access.table} {action}" for action in access.actions}
+        found |= {f"{access.table}/{index} Query" for index in access.indexes}
+    return found
+
+
+def table(bank: Environment, name: str) -> tuple[Any, str]:
+    return root_client("dynamodb", bank.description["dynamodb_endpoint"]), PREFIX + name
+
+
+def hold_without_a_worker(bank: Environment, ana: Person, bruno: Person) -> None:
+    """One hold whose event is lost with its consumer, and one whose time is over: both end well."""
+    worker = psutil.Process(bank.pid("settle_transfers"))
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        late, lost = pay(ana, bruno.account_id, 2), pay(ana, bruno.account_id, 3)
+        client, transactions = table(bank, "transactions")
+        client.update_item(
+            TableName=transactions,
+            Key={"pk": {"S": f"TX#{late.body['transfer_id']}"}, "sk": {"S": "TX"}},
+            UpdateExpression="SET expires_at = :past",
+            ExpressionAttributeValues={":past": {"S": "2000-01-01T00:00:00.000Z"}},
+        )
+        expired = settled(ana, late)
+        assert (expired["status"], expired["reason"]) == ("REJECTED", "hold_expired")
+        until(lambda: recorded(bank, "sweep_transfers"), lambda calls: "events PutItem" in calls)
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    assert settled(ana, lost)["status"] == "SETTLED"
+
+
+def drift_and_unfreeze(bank: Environment, person: Person) -> None:
+    """A balance changed by hand is found and frozen; mended, an operator lets it move again."""
+    client, accounts = table(bank, "accounts")
+    key = {"pk": {"S": f"ACC#{person.account_id}"}, "sk": {"S": "BAL"}}
+
+    def change(cents: int) -> None:
+        client.update_item(
+            TableName=accounts,
+            Key=key,
+            UpdateExpression="SET available = available + :cents",
+            ExpressionAttributeValues={":cents": {"N": str(cents)}},
+        )
+
+    def frozen() -> bool:
+        return "frozen" in client.get_item(TableName=accounts, Key=key, ConsistentRead=True)["Item"]
+
+    change(1)
+    until(frozen, bool)
+    refused = pay(person, person.account_id.replace(person.account_id[0], "0"), 1)
+    assert refused.body["code"] in {"account_frozen", "payee_not_found"}
+    assert operators(bank, "unfreeze", person.account_id) == 1
+    assert frozen()
+    change(-1)
+    assert operators(bank, "unfreeze", person.account_id) == 0
+    assert not frozen()
+
+
+def operators(bank: Environment, *arguments: str) -> int:
+    """Runs an operators' command with its own role, recorded."""
+    import json  # noqa: PLC0415
+
+    job = json.loads((bank.folder / "jobs" / "operators.json").read_text())
+    program = (
+        f"import runpy, sys; sys.argv = ['operators', *{list(arguments)!r}]; "
+        f"runpy.run_path({str(RECORDER)!r})['install']('operators'); "
+        f"runpy.run_module({job['module']!r}, run_name='__main__')"
+    )
+    with (bank.folder / "logs" / "operators.log").open("a") as log:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **job["variables"]},
+            stdout=log,
+            stderr=log,
+            check=False,
+        )
+    return done.returncode
+
+
+def lose_the_brokers_memory(
+    bank: Environment, kafka: Broker, process: subprocess.Popen[bytes], ana: Person, bruno: Person
+) -> Iterator[None]:
+    """Kafka forgets everything; what it had taken comes back to it from the history."""
+    process.kill()
+    process.wait()
+    with running(kafka):
+        assert settled(ana, pay(ana, bruno.account_id, 4))["status"] == "SETTLED"
+        until(lambda: recorded(bank, "relay_outbox"), lambda calls: "events/history Query" in calls, 40)
+        until(lambda: log_text(bank, "relay_outbox"), lambda text: "broker_memory_lost" in text)
+        yield
+
+
+def log_text(bank: Environment, service: str) -> str:
+    return (bank.folder / "logs" / f"{service}.log").read_text()
+
+
+def test_no_policy_has_an_action_that_nothing_needs(tmp_path: Path) -> None:
+    kafka = tansu.prepare()
+    with (
+        running(kafka) as process,
+        environment(
+            tmp_path, "--kafka", kafka.bootstrap, GOBANK_INSTRUMENT=str(RECORDER), AUDIT_SECONDS="1"
+        ) as bank,
+    ):
+        people = []
+        for name in ("ana", "bruno"):
+            api = bank.user(f"{name}@example.com")
+            people.append(Person(api, open_account(api, cpf(), name)))
+        ana, bruno = people
+        first = settled(ana, pay(ana, bruno.account_id, 1))
+        assert pay(ana, bruno.account_id, 10**9).status == 409
+        for path in ("/accounts", "/balances", f"/accounts/{ana.account_id}/entries"):
+            assert ana.api.get(path).status == 200
+        assert ana.api.get(f"/transfers?account={ana.account_id}").body["transfers"][0] == first
+        hold_without_a_worker(bank, ana, bruno)
+        drift_and_unfreeze(bank, bruno)
+        for _ in lose_the_brokers_memory(bank, kafka, process, ana, bruno):
+            assert operators(bank, "audit") == 0
+            for service in CATALOG.services:
+                assert recorded(bank, service.name) == declared(service.name), service.name
+
+
+REFUSED = [
+    ("account", "delete_item", "accounts", {"Key": KEY}),
+    ("account", "scan", "accounts", {}),
+    ("account", "get_item", "events", {"Key": KEY}),
+    ("transaction", "delete_item", "transactions", {"Key": KEY}),
+    ("transaction", "query", "events", {"KeyConditionExpression": "pk = :p"}),
+    ("relay_outbox", "get_item", "accounts", {"Key": KEY}),
+    ("settle_transfers", "get_item", "accounts", {"Key": KEY}),
+    ("sweep_transfers", "delete_item", "events", {"Key": KEY}),
+    ("audit_ledger", "put_item", "accounts", {"Item": KEY}),
+    ("gateway", "get_item", "accounts", {"Key": KEY}),
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "name", "request_"), REFUSED)
+def test_what_is_outside_a_services_policy_is_refused(
+    bank: Environment, service: str, operation: str, name: str, request_: dict[str, Any]
+) -> None:
+    endpoint = bank.description["dynamodb_endpoint"]
+    keys = role_keys(root_client("sts", endpoint), service, 3600)
+    client = boto3.client(
+        "dynamodb",
+        region_name=REGION,
+        endpoint_url=endpoint,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["Token"],
+    )
+    if "KeyConditionExpression" in request_:
+        request_ = request_ | {"ExpressionAttributeValues": {":p": {"S": "x"}}}
+    with pytest.raises(ClientError) as refused:
+        getattr(client, operation)(TableName=PREFIX + name, **request_)
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+def test_no_log_line_holds_a_token_or_a_tax_id(bank: Environment, ana: Person, bruno: Person) -> None:
+    settled(ana, pay(ana, bruno.account_id, 1))
+    token = str(ana.api._session.headers["Authorization"]).removeprefix("Bearer ")
+    for service in CATALOG.services:
+        if service.port is None:
+            continue
+        lines = log_lines(bank, service.name)
+        assert all("at" in each or "_aws" in each for each in lines)
+        text = log_text(bank, service.name)
+        assert token not in text
+        assert str(ana.account["tax_id"]) not in text
+        assert "Traceback" not in text
