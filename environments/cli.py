@@ -35,13 +35,13 @@ def gobank() -> None:
 def up(
     *,
     detach: Annotated[bool, typer.Option("--detach", help="Leave it running and come back")] = False,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="The gateway's port")] = None,
+    port: Annotated[int | None, typer.Option(help="The gateway's port, 1 to 65535")] = None,
     kafka: Annotated[str | None, typer.Option(help="`apache`, or HOST:PORT of a broker you have")] = None,
     dynamodb: Annotated[str | None, typer.Option(help="URL of a DynamoDB that you have")] = None,
 ) -> None:
     """Bring the bank up: emulators, tables, topics, roles, users and every service."""
     state = State(home())
-    options = Options(port=port, kafka=_kafka(kafka), dynamodb=_url(dynamodb))
+    options = Options(port=_port(port), kafka=_kafka(kafka), dynamodb=_url(dynamodb))
     if state.supervisor() is not None and (description := state.described()) is not None:
         said.print(f"The bank is up already: {description['gateway_url']}")
         return
@@ -210,6 +210,12 @@ def _not_up() -> NoReturn:
     ended = State(home()).ended
     why = f" It ended: {ended.read_text().strip()}." if ended.exists() else ""
     _fail(f"The bank is not up.{why} Start it with `gobank up`.")
+
+
+def _port(value: int | None) -> int | None:
+    if value is not None and not 0 < value < 65536:
+        _fail(f"--port {value}: must be a port of TCP, 1 to 65535.")
+    return value
 
 
 def _kafka(value: str | None) -> str | None:
