@@ -20,8 +20,10 @@ def whole_cents(value: object) -> object:
 
 AmountCents = Annotated[
     int,
+    # The bounds stand next to the type: after a validator, OpenAPI would not show them.
+    Field(gt=0, le=MAX_AMOUNT_CENTS),
     BeforeValidator(whole_cents),
-    Field(gt=0, le=MAX_AMOUNT_CENTS, description="Amount in centavos", examples=[12345]),
+    Field(description="Amount in centavos", examples=[12345]),
 ]
 
 

@@ -206,3 +206,9 @@ def test_a_problem_with_an_unknown_code_is_a_bug() -> None:
         Problem(400, "no_such_code", "")
     with pytest.raises(AssertionError):
         Problem(400, "not_found", "")
+
+
+def test_the_description_shows_the_bounds_of_an_amount(client: TestClient) -> None:
+    body = client.get("/openapi.json").json()["components"]["schemas"]["Body"]
+    amount = body["properties"]["amount_cents"]
+    assert (amount["type"], amount["exclusiveMinimum"], amount["maximum"]) == ("integer", 0, 10**12)

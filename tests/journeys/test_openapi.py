@@ -1,0 +1,107 @@
+"""Whatever is sent, the bank answers as its own description says: no server error, nothing undocumented.
+
+Schemathesis makes the requests from the merged OpenAPI document, good ones and bad ones. Good ones are
+steered to accounts that exist, so that they reach the rules; bad ones must be refused.
+"""
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import positive_data_acceptance
+
+from apps.gateway.routes import ROUTES, Route
+from tests.environment import Environment
+from tests.journeys.conftest import Person
+from tests.journeys.test_transfer import pay
+
+EXAMPLES = 20
+UNDECIDED = {502, 503, 504}
+"""Documented, but where nothing is broken on purpose a request must be decided."""
+POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What exists, for requests that are to be accepted."""
+
+    authorization: str
+    account_id: str
+    tax_id: str
+    payee: str
+    transfer_id: str
+
+    def steer(self, case: Case) -> None:
+        """Puts what exists where the description can only say of what shape it is."""
+        for name in ("account_id", "transfer_id"):
+            if name in case.path_parameters:
+                case.path_parameters[name] = getattr(self, name)
+        if case.query:
+            case.query.pop("cursor", None)
+            if "account" in case.query:
+                case.query["account"] = self.account_id
+        if isinstance(case.body, dict) and "tax_id" in case.body:
+            case.body |= {"tax_id": self.tax_id, "name": "Ana Souza"}
+        if isinstance(case.body, dict) and "from_account" in case.body:
+            case.body |= {"from_account": self.account_id, "to": {"account": self.payee}, "amount_cents": 1}
+        if case.headers and "Idempotency-Key" in case.headers:
+            case.headers["Idempotency-Key"] = str(uuid.uuid4())
+
+
+@pytest.fixture(scope="module")
+def existing(ana: Person, bruno: Person) -> Existing:
+    """Ana's account, and a transfer of hers."""
+    answer = pay(ana, bruno.account_id, 1)
+    return Existing(
+        authorization=str(ana.api._session.headers["Authorization"]),
+        account_id=ana.account_id,
+        tax_id=str(ana.account["tax_id"]),
+        payee=bruno.account_id,
+        transfer_id=str(answer.body["transfer_id"]),
+    )
+
+
+@pytest.fixture(scope="module")
+def described(bank: Environment) -> Any:
+    """The public API as it describes itself."""
+    return schemathesis.openapi.from_url(bank.description["gateway_url"] + "/openapi.json")
+
+
+@pytest.mark.parametrize("mode", [POSITIVE, NEGATIVE], ids=["good", "bad"])
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
+def test_every_answer_is_documented_and_none_is_a_server_error(
+    described: Any, existing: Existing, route: Route, mode: GenerationMode
+) -> None:
+    requests = described[route.template][route.method].as_strategy(mode)
+    accepted = 0
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=requests, steered=st.booleans())
+    def send(case: Case, steered: bool) -> None:
+        nonlocal accepted
+        good = mode is POSITIVE and steered
+        if good:
+            existing.steer(case)
+        # What the description cannot say (check digits, whose cursor it is) only steered requests have right.
+        excluded = [] if good else [positive_data_acceptance]
+        answer = case.call_and_validate(
+            headers={"Authorization": existing.authorization}, excluded_checks=excluded
+        )
+        assert answer.status_code not in UNDECIDED, answer.text
+        accepted += answer.status_code in {200, 201}
+        assert not good or answer.status_code in {200, 201}, answer.text
+
+    send()
+    assert accepted or mode is NEGATIVE, "no request reached the rules"
