@@ -1,6 +1,9 @@
 """A Cognito pool for tests: an RSA key, its JWKS, and tokens signed with it."""
 
 import base64
+import hashlib
+import hmac
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +74,53 @@ def token(key: Key, headers: dict[str, str] | None = None, **changes: Any) -> st
     """A token signed with `key`."""
     signed: str = jwt.encode(claims(**changes), key.pem, "RS256", {"kid": key.kid, **(headers or {})})
     return signed
+
+
+def bad_tokens(ours: Key, others: Key) -> dict[str, str]:
+    """Tokens that prove nothing to whoever trusts the pool whose only key is `ours`, by what is wrong."""
+    now = int(time.time())
+    null_exp = f"{_part({'alg': 'RS256', 'kid': ours.kid})}.{_part(claims() | {'exp': None})}.AA"
+    return {
+        "empty": "",
+        "no token at all": "abc",
+        "two segments": "a.b",
+        "no JSON": "a.b.c",
+        "expired": token(ours, exp=now - 120),
+        "without exp": token(ours, exp=None),
+        "without iat": token(ours, iat=None),
+        "without sub": token(ours, sub=None),
+        "without iss": token(ours, iss=None),
+        "exp is null": null_exp,
+        "from the future": token(ours, iat=now + 3600),
+        "not yet": token(ours, nbf=now + 3600),
+        "of another pool": token(ours, iss=ISSUER + "X"),
+        "of another client": token(ours, client_id="another"),
+        "an id token": token(ours, token_use="id", aud=CLIENT),
+        "signed by another key": token(others, {"kid": ours.kid}),
+        "unknown kid": token(others),
+        "kid is no text": f"{_part({'alg': 'RS256', 'kid': 7})}.{_part(claims())}.AA",
+        "critical header": token(ours, {"crit": ["exp"]}),  # type: ignore[dict-item]
+        "unsigned": f"{_part({'alg': 'none', 'kid': ours.kid})}.{_part(claims())}.",
+        "algorithm swapped": _signed_with_the_public_key(ours),
+        "tampered": _tampered(ours),
+        "9 KiB": token(ours, padding="x" * 9 * 1024),
+        "deep JSON": base64.urlsafe_b64encode(b"[" * 5000).decode() + ".e30.AA",
+    }
+
+
+def _signed_with_the_public_key(key: Key) -> str:
+    text = f"{_part({'alg': 'HS256', 'kid': key.kid, 'typ': 'JWT'})}.{_part(claims())}"
+    mac = hmac.new(key.public_pem, text.encode(), hashlib.sha256).digest()
+    return f"{text}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
+
+
+def _tampered(key: Key) -> str:
+    header, _, signature = token(key).split(".")
+    return f"{header}.{_part(claims(sub='somebody-else'))}.{signature}"
+
+
+def _part(content: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
 
 def _base64(number: int) -> str:

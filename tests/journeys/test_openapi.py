@@ -36,7 +36,7 @@ class Existing:
     payee: str
     transfer_id: str
 
-    def steer(self, case: Case) -> None:
+    def steer(self, case: Case[Any]) -> None:
         """Puts what exists where the description can only say of what shape it is."""
         for name in ("account_id", "transfer_id"):
             if name in case.path_parameters:
@@ -89,7 +89,7 @@ def test_every_answer_is_documented_and_none_is_a_server_error(
         suppress_health_check=list(HealthCheck),
     )
     @given(case=requests, steered=st.booleans())
-    def send(case: Case, steered: bool) -> None:
+    def send(case: Case[Any], steered: bool) -> None:
         nonlocal accepted
         good = mode is POSITIVE and steered
         if good:

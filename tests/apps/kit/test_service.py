@@ -14,9 +14,10 @@ from apps.kit.money import AmountCents
 from apps.kit.problems import CODES, Problem, responses
 from apps.kit.service import CallerDep, IdempotencyKeyDep, create_app
 from apps.kit.tokens import Verifier
-from tests.apps.signing import CLIENT, ISSUER, Key, token
+from tests.apps.signing import CLIENT, ISSUER, Key, bad_tokens, token
 
 KEY = Key.new("key")
+BAD_TOKENS = bad_tokens(KEY, Key.new("others"))
 router = APIRouter()
 
 
@@ -146,6 +147,16 @@ def test_without_a_good_token_the_answer_is_401(client: TestClient, given: str) 
     answer = client.post("/things/one", json={"amount_cents": 5}, headers=headers(Authorization=given))
     check_problem(answer, 401, "unauthenticated")
     assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("bad", BAD_TOKENS.values(), ids=BAD_TOKENS.keys())
+def test_a_bad_token_is_401_with_a_challenge_and_is_not_repeated(client: TestClient, bad: str) -> None:
+    answer = client.post(
+        "/things/one", json={"amount_cents": 5}, headers=headers(Authorization=f"Bearer {bad}")
+    )
+    check_problem(answer, 401, "unauthenticated")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert len(bad) < 8 or bad not in answer.text
 
 
 @pytest.mark.parametrize("key", ["", "with space", "x" * 129])
