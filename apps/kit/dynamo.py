@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import boto3
 from botocore.config import Config
@@ -23,6 +23,7 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     EndpointConnectionError,
     NoCredentialsError,
+    ParamValidationError,
 )
 
 MAX_CONNECTIONS = 40
@@ -112,9 +113,13 @@ _NOT_DONE = {
     "RequestLimitExceeded",
     "TransactionConflictException",
 }
-_UNKNOWN = {"InternalServerError", "ServiceUnavailable", "IdempotentParameterMismatchException"}
-"""A token can also be remembered for a transaction whose reply was lost: a mismatch decides nothing."""
-_BUSY = {"TransactionInProgressException"}
+_UNKNOWN = {
+    "InternalServerError",
+    "ServiceUnavailable",
+    "TransactionInProgressException",
+    # A token can also be remembered for a transaction whose reply was lost: a mismatch decides nothing.
+    "IdempotentParameterMismatchException",
+}
 _NEVER_SENT = (ConnectTimeoutError, CredentialRetrievalError, EndpointConnectionError, NoCredentialsError)
 _READ_TRIES = 3
 
@@ -173,7 +178,7 @@ def transact(client: Client, actions: Sequence[Mapping[str, Any]], deadline: Dea
     is unknown and the deadline has not passed.
 
     Raises `Cancelled` (nothing was written), `Unavailable` (nothing was ever accepted for certain) or
-    `OutcomeUnknown`.
+    `OutcomeUnknown`; and a mistake of ours as itself, unless an earlier send may stand.
     """
     request_token = token(actions)
     unknown = False
@@ -181,25 +186,22 @@ def transact(client: Client, actions: Sequence[Mapping[str, Any]], deadline: Dea
     while True:
         try:
             client.transact_write_items(TransactItems=list(actions), ClientRequestToken=request_token)
-        except ClientError as error:
-            code = _code(error)
-            if code == "TransactionCanceledException":
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and _code(error) == "TransactionCanceledException":
                 raise Cancelled(_reasons(error), after_unknown=unknown) from error
-            if code in _UNKNOWN or code in _BUSY or _status(error) >= 500:
-                unknown = True
-            elif code not in _NOT_DONE:
-                # Access denied, validation: refused before anything was done, and no retry mends it.
+            fate = _fate(error)
+            unknown = unknown or fate == "unknown"
+            if fate == "mistake":
+                if unknown:
+                    raise OutcomeUnknown from error
                 raise
-        except _NEVER_SENT:
-            pass
-        except BotoCoreError:
-            unknown = True
         else:
             return
+        if not deadline.passed:
+            pause(attempt)
+            attempt += 1
         if deadline.passed:
             raise OutcomeUnknown if unknown else Unavailable
-        pause(attempt)
-        attempt += 1
 
 
 def read(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str, Any]:
@@ -209,11 +211,9 @@ def read(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str,
             pause(attempt)
         try:
             return call(**request)
-        except ClientError as error:
-            if _code(error) not in _NOT_DONE | _UNKNOWN and _status(error) < 500:
+        except (ClientError, BotoCoreError) as error:
+            if _fate(error) == "mistake":
                 raise
-            last: Exception = error
-        except BotoCoreError as error:
             last = error
     raise Unavailable(type(last).__name__) from last
 
@@ -244,19 +244,13 @@ def write(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str
     """Calls one conditional write. Raises `ConditionFailed`, `Unavailable` or `OutcomeUnknown`."""
     try:
         return call(**request)
-    except ClientError as error:
-        code = _code(error)
-        if code == "ConditionalCheckFailedException":
+    except (ClientError, BotoCoreError) as error:
+        if isinstance(error, ClientError) and _code(error) == "ConditionalCheckFailedException":
             raise ConditionFailed(_old_item(error)) from error
-        if code in _NOT_DONE:
-            raise Unavailable(code) from error
-        if code in _UNKNOWN or _status(error) >= 500:
-            raise OutcomeUnknown(code) from error
-        raise
-    except _NEVER_SENT as error:
-        raise Unavailable(type(error).__name__) from error
-    except BotoCoreError as error:
-        raise OutcomeUnknown(type(error).__name__) from error
+        fate = _fate(error)
+        if fate == "mistake":
+            raise
+        raise (Unavailable if fate == "not done" else OutcomeUnknown)(type(error).__name__) from error
 
 
 class TableCheck:
@@ -276,6 +270,19 @@ class TableCheck:
             return
         read(self._client.describe_table, TableName=self._table)
         self._good_until = self._clock() + self.SECONDS
+
+
+def _fate(error: ClientError | BotoCoreError) -> Literal["not done", "unknown", "mistake"]:
+    """What became of a call that failed. A mistake (access denied, not valid) was refused before anything
+    was done, and no retry mends it."""
+    if isinstance(error, ClientError):
+        code = _code(error)
+        if code in _UNKNOWN or _status(error) >= 500:
+            return "unknown"
+        return "not done" if code in _NOT_DONE else "mistake"
+    if isinstance(error, _NEVER_SENT):
+        return "not done"
+    return "mistake" if isinstance(error, ParamValidationError) else "unknown"
 
 
 def _code(error: ClientError) -> str:
