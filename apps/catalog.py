@@ -258,8 +258,9 @@ def environment(catalog: Catalog, name: str, names: Names[T]) -> dict[str, T | s
 
     Besides settings: `SERVICE`; `PORT` where it has one; `TABLE_<TABLE>` for each of its tables;
     `TOPIC_<TOPIC>` for each topic that it may touch, with `KAFKA_PRODUCES`, `KAFKA_CONSUMES` and
-    `KAFKA_DEAD_LETTER` listing them by catalog name and `KAFKA_GROUP`; `URL_<SERVICE>` for exactly
-    the services that list it among their callers; `SECRET_<SECRET>` for each secret.
+    `KAFKA_DEAD_LETTER` listing them by catalog name and `KAFKA_GROUP`; `RETENTION_HOURS_<TOPIC>` for each
+    topic that it produces (a dead letter is not its product); `URL_<SERVICE>` for exactly the services that
+    list it among their callers; `SECRET_<SECRET>` for each secret.
     """
     service = catalog.service(name)
     variables: dict[str, T | str] = {"SERVICE": service.name}
@@ -288,6 +289,8 @@ def _kafka_variables(catalog: Catalog, service: Service, names: Names[T]) -> dic
         return {}
     variables: dict[str, T | str] = {_variable(key): names.setting(key) for key in KAFKA_SETTINGS}
     variables |= {f"TOPIC_{_variable(topic)}": names.topic(topic) for topic in sorted(touched)}
+    for topic in sorted(service.produces):
+        variables[f"RETENTION_HOURS_{_variable(topic)}"] = str(catalog.topic(topic).retention_hours)
     variables["KAFKA_PRODUCES"] = ",".join(sorted(produced))
     if service.consumes is not None:
         variables["KAFKA_CONSUMES"] = service.consumes.topic

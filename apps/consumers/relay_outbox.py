@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import Field
 
 from apps.consumers.process import WorkerSettings, working
 from apps.kit import dynamo, events, metrics, settings
@@ -23,8 +25,6 @@ from apps.ledger.store import Clock
 LEASE = timedelta(seconds=10)
 FIRST_REST_SECONDS = 0.02
 LONGEST_REST_SECONDS = 0.2
-RETENTION = timedelta(days=7)
-"""What the topic keeps (`apps/catalog.py`); older events reached their readers long ago."""
 LOST_AGAIN = timedelta(seconds=30)
 """The history's index may lag: what was lost is looked for again this long after the loss was seen."""
 REPORT = timedelta(seconds=30)
@@ -34,6 +34,7 @@ class RelaySettings(WorkerSettings):
     """What the relay reads from its environment."""
 
     table_events: str
+    retention_hours_transfers: Annotated[int, Field(ge=1)]
 
 
 class Publisher(Protocol):
@@ -52,14 +53,25 @@ class Shard:
 
 
 class Relay:
-    """Relays all shards whose lease it can get."""
+    """Relays all shards whose lease it can get.
+
+    `retention` is how long the topic keeps an event; older ones reached their readers long ago.
+    """
 
     def __init__(
-        self, outbox: Outbox, publisher: Publisher, shards: int, owner: str, *, clock: Clock | None = None
+        self,
+        outbox: Outbox,
+        publisher: Publisher,
+        shards: int,
+        owner: str,
+        retention: timedelta,
+        *,
+        clock: Clock | None = None,
     ) -> None:
         self._outbox = outbox
         self._publisher = publisher
         self._owner = owner
+        self._retention = retention
         self._clock = clock or Clock()
         self._shards = [Shard(number) for number in range(shards)]
         self._reported_at: datetime | None = None
@@ -132,7 +144,7 @@ class Relay:
 
     def _put_lost_back(self, shard: Shard, lease: Lease) -> None:
         now = self._clock.now()
-        for row in self._outbox.lost(lease, now - RETENTION):
+        for row in self._outbox.lost(lease, now - self._retention):
             self._outbox.put_back(row)
         if shard.look_for_lost_until is not None and now >= shard.look_for_lost_until:
             shard.look_for_lost_until = None
@@ -156,7 +168,12 @@ def main() -> None:
     with closing(Producer(config)) as producer:
         clock = Clock()
         relay = Relay(
-            Outbox(client, config.table_events), producer, config.outbox_shards, clock.new_id(), clock=clock
+            Outbox(client, config.table_events),
+            producer,
+            config.outbox_shards,
+            clock.new_id(),
+            timedelta(hours=config.retention_hours_transfers),
+            clock=clock,
         )
         ready: list[Callable[[], None]] = [TableCheck(client, config.table_events), producer.ready]
         with working(config, ready) as (stop, beat):
