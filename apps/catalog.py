@@ -5,8 +5,9 @@ machine with the same tables, topics, settings and IAM policies. The module impo
 library, holds only values and pure functions, and refuses (`CatalogError`) a name that nothing declares.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Generic, Literal, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -136,41 +137,66 @@ class Catalog:
     def _doubles(self) -> Iterable[str]:
         for kind, things in (("table", self.tables), ("topic", self.topics), ("service", self.services)):
             names = [thing.name for thing in things]
-            for name in sorted({name for name in names if names.count(name) > 1}):
+            for name in _repeated(names):
                 yield f"{kind} '{name}' is declared more than once"
-        ports = [service.port for service in self.services if service.port is not None]
-        for port in sorted({port for port in ports if ports.count(port) > 1}):
+            yield from _spelt_alike(kind, names)
+        yield from _spelt_alike("secret", self.secrets)
+        for port in _repeated(service.port for service in self.services if service.port is not None):
             yield f"port {port} is given to more than one service"
+        for service in self.services:
+            for table in _repeated(access.table for access in service.tables):
+                yield f"service '{service.name}' lists table '{table}' more than once"
 
     def _dangling(self) -> Iterable[str]:
         topics = {topic.name for topic in self.topics}
+        services = {service.name for service in self.services}
         for topic in self.topics:
-            if topic.dead_letter is not None and topic.dead_letter not in topics:
-                yield f"topic '{topic.name}' sends dead letters to '{topic.dead_letter}', which is no topic"
+            if topic.dead_letter is not None:
+                yield from _unknown(
+                    f"topic '{topic.name}' sends dead letters to", {topic.dead_letter}, "topic", topics
+                )
         for service in self.services:
             yield from self._unknown_tables(service)
             consumed = {service.consumes.topic} if service.consumes else set()
             for verb, names, kind, known in (
                 ("produces to", service.produces, "topic", topics),
                 ("consumes", consumed, "topic", topics),
-                ("is called by", service.callers, "service", {other.name for other in self.services}),
+                ("is called by", service.callers, "service", services),
                 ("reads", service.secrets, "secret", self.secrets),
                 ("reads", service.settings, "setting", self.settings),
             ):
-                for name in sorted(names - known):
-                    yield f"service '{service.name}' {verb} '{name}', which is no {kind}"
+                yield from _unknown(f"service '{service.name}' {verb}", names, kind, known)
 
     def _unknown_tables(self, service: Service) -> Iterable[str]:
         tables = {table.name: {index.name for index in table.indexes} for table in self.tables}
+        used = {access.table for access in service.tables}
+        yield from _unknown(f"service '{service.name}' uses", used, "table", tables.keys())
         for access in service.tables:
-            if access.table not in tables:
-                yield f"service '{service.name}' uses table '{access.table}', which is no table"
-                continue
-            for index in sorted(access.indexes - tables[access.table]):
-                yield (
-                    f"service '{service.name}' queries index '{index}', "
-                    f"which table '{access.table}' does not have"
-                )
+            if access.table in tables:
+                kind = f"index of table '{access.table}'"
+                queries = f"service '{service.name}' queries"
+                yield from _unknown(queries, access.indexes, kind, tables[access.table])
+
+
+V = TypeVar("V", int, str)
+
+
+def _repeated(values: Iterable[V]) -> list[V]:
+    each = list(values)
+    return sorted({value for value in each if each.count(value) > 1})
+
+
+def _spelt_alike(kind: str, names: Iterable[str]) -> Iterable[str]:
+    """Names that `environment` could not keep apart: one variable would silently replace the other."""
+    for first, second in combinations(sorted(set(names)), 2):
+        if _variable(first) == _variable(second):
+            yield f"{kind}s '{first}' and '{second}' would share the variable {_variable(first)}"
+
+
+def _unknown(who: str, names: Set[str], kind: str, known: Set[str]) -> Iterable[str]:
+    for name in sorted(names - known):
+        has = ", ".join(sorted(known)) or "none"
+        yield f"{who} '{name}', which is no {kind}; there is: {has}"
 
 
 class _Named(Protocol):
