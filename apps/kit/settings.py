@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 SPLIT = ","
 
@@ -13,12 +13,6 @@ SPLIT = ","
 def _listed(value: object) -> object:
     """`a,b` as its parts; the empty text has none."""
     return [part.strip() for part in value.split(SPLIT) if part.strip()] if isinstance(value, str) else value
-
-
-def _all_named(topics: Mapping[str, str]) -> Mapping[str, str]:
-    if missing := sorted(_variable(name) for name, physical in topics.items() if not physical):
-        raise ValueError(f"{', '.join(missing)} must be set for each topic that is listed")
-    return topics
 
 
 Names = Annotated[frozenset[str], BeforeValidator(_listed)]
@@ -68,7 +62,7 @@ class KafkaSettings(ServiceSettings):
     kafka_consumes: str | None = None
     kafka_group: str | None = None
     kafka_dead_letter: str | None = None
-    topics: Annotated[Mapping[str, str], AfterValidator(_all_named)]
+    topics: Mapping[str, str]
 
 
 T = TypeVar("T", bound=JobSettings)
@@ -102,11 +96,12 @@ def _lists(cls: type[T], name: str) -> bool:
     return field is not None and any(isinstance(part, BeforeValidator) for part in field.metadata)
 
 
-def _topics(variables: Mapping[str, str]) -> dict[str, str]:
-    """Physical names by catalog name. The lists of names that may be used tell how each is spelt."""
+def _topics(variables: Mapping[str, str]) -> dict[str, str | None]:
+    """Physical names by catalog name. The lists of names that may be used tell how each is spelt; one that
+    is listed and has no name is `None`, which no setting takes."""
     listed = [variables.get(name, "") for name in ("KAFKA_PRODUCES", "KAFKA_CONSUMES", "KAFKA_DEAD_LETTER")]
     names = {part.strip() for text in listed for part in text.split(SPLIT) if part.strip()}
-    return {name: variables.get(_variable(name), "") for name in names}
+    return {name: variables.get(_variable(name)) or None for name in sorted(names)}
 
 
 def _variable(topic: str) -> str:
@@ -116,7 +111,10 @@ def _variable(topic: str) -> str:
 def _explained(error: ValidationError) -> str:
     lines = [f"{len(error.errors())} settings are missing or wrong:"]
     for each in error.errors(include_input=False, include_url=False):
-        name = str(each["loc"][0]).upper() if each["loc"] else "?"
-        rule = "is not set" if each["type"] == "missing" else each["msg"]
-        lines.append(f"- {name}: {rule}")
+        match each["loc"]:
+            case ("topics", topic):
+                lines.append(f"- {_variable(str(topic))}: is not set")
+            case (name, *_):
+                rule = "is not set" if each["type"] == "missing" else each["msg"]
+                lines.append(f"- {str(name).upper()}: {rule}")
     return "\n".join(lines)
