@@ -37,6 +37,9 @@ CODES: Mapping[str, tuple[int, str]] = {
 }
 """Every code that a client can meet: its HTTP status and its title. Codes never change their meaning."""
 
+_STANDARD = frozenset({"type", "title", "status", "code", "detail", "instance", "request_id", "final"})
+"""What a client acts on whatever the code is; no fact of a single problem may stand in its place."""
+
 
 class Problem(Exception):  # noqa: N818
     """An error to answer. `final` says that repeating the request with the same key changes nothing."""
@@ -61,6 +64,8 @@ class Problem(Exception):  # noqa: N818
         self.final = final
         self.headers = dict(headers or {})
         self.extensions = {**(facts or {}), **extensions}
+        taken = sorted(_STANDARD & self.extensions.keys())
+        assert not taken, f"{code} would replace {', '.join(taken)}"
 
     def body(self, instance: str | None, request_id: str | None) -> dict[str, object]:
         """The document that the client reads."""
