@@ -32,7 +32,8 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
             line["where"] = _where(record)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        # In ASCII, so that no text can end the line or be none that the output can encode.
+        return json.dumps(line, default=str)
 
 
 def configure(service: str, level: str) -> None:
