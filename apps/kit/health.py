@@ -15,6 +15,14 @@ LIVE_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
+        """A prober that was too impatient for its answer; the base class would print a traceback."""
+        _log.info("a probe was not answered", exc_info=True)
+
+
 class Health:
     """Serves `/livez` and `/readyz` on a thread of its own. Checks raise when the worker cannot work."""
 
@@ -28,8 +36,7 @@ class Health:
         self._ready = tuple(ready)
         self._clock = clock
         self._beaten_at = clock()
-        self._server = ThreadingHTTPServer((host, port), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server((host, port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
     @property
