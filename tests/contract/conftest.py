@@ -1,11 +1,51 @@
 """What the contract suites run on, started once per session."""
 
+import itertools
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from environments.local.broker import Broker
+from environments.local.ministack import MiniStack
+from tests.apps.ledger.bank import Time
+from tests.contract import ministack
 from tests.contract.kafka_brokers import FakePlace, Place, RealPlace, prepared, started
+from tests.contract.ministack import Store
+
+_prefixes = (f"test{number}-" for number in itertools.count(1))
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[MiniStack]:
+    """A running MiniStack."""
+    with ministack.running() as started:
+        yield started
+
+
+@pytest.fixture
+def time() -> Time:
+    """A clock that the test moves. It starts now: an emulator has no other."""
+    return Time(datetime.now(UTC))
+
+
+@pytest.fixture
+def faked(time: Time) -> Store:
+    """The catalog's tables, empty, in memory."""
+    return ministack.fake_store(lambda: time().timestamp())
+
+
+@pytest.fixture
+def emulated(emulator: MiniStack) -> Store:
+    """The catalog's tables, empty, in MiniStack."""
+    return ministack.emulated_store(emulator, next(_prefixes))
+
+
+@pytest.fixture(params=["faked", "emulated"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """The catalog's tables, empty, on each DynamoDB."""
+    found: Store = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="session", params=["fake", "tansu", "apache"])

@@ -1,19 +1,18 @@
-"""One MiniStack for all contract tests, fresh tables for each, and a client that can lose replies."""
+"""The places where the ledger keeps its promises: the fake, and one MiniStack with fresh tables per test."""
 
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-from botocore.exceptions import ClientError, ReadTimeoutError
 
 from apps.catalog import CATALOG
 from apps.ledger.store import Tables
 from environments.local.ministack import MiniStack, root_client
 from environments.local.provision import table_request
+from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 
 START_SECONDS = 20.0
 
@@ -36,71 +35,26 @@ def running() -> Iterator[MiniStack]:
         process.wait(10)
 
 
-def create_tables(endpoint: str, prefix: str) -> Tables:
-    """The catalog's tables under a prefix of their own."""
-    client = root_client("dynamodb", endpoint)
-    for table in CATALOG.tables:
-        client.create_table(**table_request(table, prefix + table.name))
-    return Tables(prefix + "accounts", prefix + "transactions", prefix + "events")
-
-
-Fault = Callable[[str, Callable[[], Mapping[str, Any]]], Mapping[str, Any]]
-"""Gets an operation's name and the real call, and does with it what it likes."""
-
-
-@dataclass
-class Faulty:
-    """A DynamoDB client whose next calls go through the faults in `faults`, one each."""
+@dataclass(frozen=True)
+class Store:
+    """A DynamoDB client, and what the catalog's tables are called there."""
 
     client: Any
-    operation: str = "transact_write_items"
-    faults: list[Fault] = field(default_factory=list)
-    seen: list[Mapping[str, Any]] = field(default_factory=list)
-
-    def __getattr__(self, name: str) -> Callable[..., Mapping[str, Any]]:
-        call: Callable[..., Mapping[str, Any]] = getattr(self.client, name)
-        if name != self.operation:
-            return call
-
-        def faulty(**request: Any) -> Mapping[str, Any]:
-            self.seen.append(request)
-            if self.faults:
-                return self.faults.pop(0)(name, lambda: call(**request))
-            return call(**request)
-
-        return faulty
+    tables: Tables
 
 
-def lose_reply(_: str, call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Does it, and the answer never arrives."""
-    call()
-    raise ReadTimeoutError(endpoint_url="http://127.0.0.1")
+def emulated_store(stack: MiniStack, prefix: str) -> Store:
+    """The catalog's tables in MiniStack, under a prefix of their own."""
+    client = root_client("dynamodb", stack.url)
+    for table in CATALOG.tables:
+        client.create_table(**table_request(table, prefix + table.name))
+    return Store(client, _tables(prefix))
 
 
-def lose_request(_: str, call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Does nothing, and looks just the same from outside."""
-    raise ReadTimeoutError(endpoint_url="http://127.0.0.1")
+def fake_store(clock: Callable[[], float]) -> Store:
+    """The catalog's tables in memory."""
+    return Store(FakeDynamo(catalog_tables("fake-"), clock), _tables("fake-"))
 
 
-def refuse(code: str, status: int = 400) -> Fault:
-    """DynamoDB answers with this error and does nothing."""
-
-    def fault(name: str, call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-        raise ClientError(
-            {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
-            name,
-        )
-
-    return fault
-
-
-def conflict(name: str, call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Another transaction has one of the items."""
-    raise ClientError(
-        {
-            "Error": {"Code": "TransactionCanceledException", "Message": "conflict"},
-            "ResponseMetadata": {"HTTPStatusCode": 400},  # type: ignore[typeddict-item]
-            "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
-        },
-        name,
-    )
+def _tables(prefix: str) -> Tables:
+    return Tables(prefix + "accounts", prefix + "transactions", prefix + "events")

@@ -2,131 +2,30 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from apps.account.account import Opening
-from apps.account.store import AccountStore, Grant
 from apps.consumers.sweep_transfers import Sweep
-from apps.kit import dynamo, events
+from apps.kit import dynamo
 from apps.kit.dynamo import Deadline, OutcomeUnknown
 from apps.ledger import items
 from apps.ledger.account import Frozen, Refusal
-from apps.ledger.audit import Auditor
 from apps.ledger.entries import Drift
 from apps.ledger.items import Mark, text
-from apps.ledger.outbox import Outbox, Published
-from apps.ledger.store import Clock, Ledger, Tables
+from apps.ledger.outbox import Published
 from apps.ledger.transfer import Transfer
-from apps.transaction.api import rendered
-from apps.transaction.request import Answer, KeyReused, Payment, Transfers, Unknown
-from environments.local.ministack import MiniStack, root_client
-from tests.contract.ministack import (
-    Faulty,
-    conflict,
-    create_tables,
-    lose_reply,
-    lose_request,
-    refuse,
-    running,
-)
-
-GRANT_CENTS = 100_000
-CPFS = iter(f"{number:011d}" for number in range(1, 10_000))
-
-
-@dataclass
-class Time:
-    """A clock that tests move."""
-
-    moment: datetime
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-
-@dataclass
-class Bank:
-    """A ledger on fresh tables, and the ways in."""
-
-    client: Faulty
-    raw: Any
-    tables: Tables
-    ledger: Ledger
-    accounts: AccountStore
-    transfers: Transfers
-    outbox: Outbox
-    auditor: Auditor
-    time: Time
-
-    def open(self, subject: str, tax_id: str | None = None, key: str | None = None) -> str:
-        opening = Opening(subject, subject, tax_id or next(CPFS), "CACC", key or uuid.uuid4().hex, None)
-        profile, _ = self.accounts.open(opening, lambda each: each.account_id, soon())
-        return profile.account_id
-
-    def rich(self, subject: str) -> str:
-        """An account whose opening grant has arrived."""
-        account_id = self.open(subject)
-        self.settle_all()
-        return account_id
-
-    def pay(self, subject: str, payer: str, payee: str, cents: int, key: str | None = None) -> Answer:
-        payment = Payment(subject, key or uuid.uuid4().hex, payer, payee, cents, None, None)
-        return self.transfers.request(payment, soon())
-
-    def settle_all(self) -> None:
-        """What relay and worker do, without Kafka."""
-        for row in self.outbox.waiting(0, 100):
-            record = events.record_from_json(row.record)
-            event = events.decode(record.headers, record.value)
-            if event.type.endswith("held"):
-                self.ledger.settle(row.transfer_id, (), soon())
-            self.raw.delete_item(TableName=self.tables.events, Key=items.key("OUT#0", row.sort))
-        if self.outbox.waiting(0, 1):
-            self.settle_all()
-
-    def available(self, account_id: str) -> int:
-        balance = self.ledger.balance(account_id)
-        assert balance is not None
-        return balance.available
-
-    def count(self, table: str) -> int:
-        return int(self.raw.scan(TableName=table, Select="COUNT")["Count"])
-
-
-def soon() -> Deadline:
-    return Deadline.after(2)
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[MiniStack]:
-    with running() as started:
-        yield started
+from apps.transaction.request import KeyReused, Payment, Unknown
+from tests.apps.kit.faulty_dynamo import conflict, lose_reply, lose_request, refuse
+from tests.apps.ledger.bank import GRANT_CENTS, Bank, Time, bank_on, soon
+from tests.contract.ministack import Store
 
 
 @pytest.fixture
-def bank(stack: MiniStack) -> Bank:
-    raw = root_client("dynamodb", stack.url)
-    client = Faulty(raw)
-    tables = create_tables(stack.url, f"t{uuid.uuid4().hex[:8]}-")
-    time = Time(datetime.now(UTC))
-    ledger = Ledger(client, tables, 1, clock=Clock(now=time))
-    return Bank(
-        client=client,
-        raw=raw,
-        tables=tables,
-        ledger=ledger,
-        accounts=AccountStore(client, tables.accounts, ledger, Grant(GRANT_CENTS, timedelta(minutes=30))),
-        transfers=Transfers(ledger, "99999010", timedelta(minutes=30), rendered),
-        outbox=Outbox(client, tables.events),
-        auditor=Auditor(client, tables, 1, clock=Clock(now=time)),
-        time=time,
-    )
+def bank(store: Store, time: Time) -> Bank:
+    return bank_on(store.client, store.tables, time)
 
 
 def test_the_first_account_of_a_tax_id_gets_the_grant_and_the_second_none(bank: Bank) -> None:

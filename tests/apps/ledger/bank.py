@@ -1,0 +1,110 @@
+"""A whole ledger on any DynamoDB client: the ways in, a clock that tests move, and a client that can fail."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apps.account.account import Opening
+from apps.account.store import AccountStore, Grant
+from apps.kit import events
+from apps.kit.dynamo import Deadline
+from apps.ledger import items
+from apps.ledger.audit import Auditor
+from apps.ledger.outbox import Outbox
+from apps.ledger.store import Clock, Ledger, Tables
+from apps.transaction.api import rendered
+from apps.transaction.request import Answer, Payment, Transfers
+from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
+from tests.apps.kit.faulty_dynamo import Faulty
+
+GRANT_CENTS = 100_000
+CPFS = iter(f"{number:011d}" for number in range(1, 10_000))
+
+
+@dataclass
+class Time:
+    """A clock that tests move."""
+
+    moment: datetime
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+
+@dataclass
+class Bank:
+    """A ledger on fresh tables, and the ways in."""
+
+    client: Faulty
+    raw: Any
+    tables: Tables
+    ledger: Ledger
+    accounts: AccountStore
+    transfers: Transfers
+    outbox: Outbox
+    auditor: Auditor
+    time: Time
+
+    def open(self, subject: str, tax_id: str | None = None, key: str | None = None) -> str:
+        opening = Opening(subject, subject, tax_id or next(CPFS), "CACC", key or uuid.uuid4().hex, None)
+        profile, _ = self.accounts.open(opening, lambda each: each.account_id, soon())
+        return profile.account_id
+
+    def rich(self, subject: str) -> str:
+        """An account whose opening grant has arrived."""
+        account_id = self.open(subject)
+        self.settle_all()
+        return account_id
+
+    def pay(self, subject: str, payer: str, payee: str, cents: int, key: str | None = None) -> Answer:
+        payment = Payment(subject, key or uuid.uuid4().hex, payer, payee, cents, None, None)
+        return self.transfers.request(payment, soon())
+
+    def settle_all(self) -> None:
+        """What relay and worker do, without Kafka."""
+        for row in self.outbox.waiting(0, 100):
+            record = events.record_from_json(row.record)
+            event = events.decode(record.headers, record.value)
+            if event.type.endswith("held"):
+                self.ledger.settle(row.transfer_id, (), soon())
+            self.raw.delete_item(TableName=self.tables.events, Key=items.key("OUT#0", row.sort))
+        if self.outbox.waiting(0, 1):
+            self.settle_all()
+
+    def available(self, account_id: str) -> int:
+        balance = self.ledger.balance(account_id)
+        assert balance is not None
+        return balance.available
+
+    def count(self, table: str) -> int:
+        return int(self.raw.scan(TableName=table, Select="COUNT")["Count"])
+
+
+def soon() -> Deadline:
+    return Deadline.after(2)
+
+
+def bank_on(raw: Any, tables: Tables, time: Time) -> Bank:
+    """The bank on empty tables."""
+    client = Faulty(raw)
+    clock = Clock(now=time)
+    ledger = Ledger(client, tables, 1, clock=clock)
+    return Bank(
+        client=client,
+        raw=raw,
+        tables=tables,
+        ledger=ledger,
+        accounts=AccountStore(client, tables.accounts, ledger, Grant(GRANT_CENTS, timedelta(minutes=30))),
+        transfers=Transfers(ledger, "99999010", timedelta(minutes=30), rendered),
+        outbox=Outbox(client, tables.events),
+        auditor=Auditor(client, tables, 1, clock=clock),
+        time=time,
+    )
+
+
+def fake_bank() -> Bank:
+    """The bank on a fake of its own, on a summer morning."""
+    time = Time(datetime(2026, 11, 25, 9, 0, tzinfo=UTC))
+    raw = FakeDynamo(catalog_tables(""), lambda: time().timestamp())
+    return bank_on(raw, Tables("accounts", "transactions", "events"), time)
