@@ -71,6 +71,8 @@ class _Pass:
     """One full pass over the ledger."""
 
     accounts: dict[str, _Account] = field(default_factory=dict)
+    named: dict[str, set[str]] = field(default_factory=dict)
+    """The accounts whose entries name a transfer, by transfer."""
     suspicions: list[Drift] = field(default_factory=list)
     transfers: int = 0
     entries: int = 0
@@ -136,10 +138,9 @@ class Auditor:
         found = _Pass()
         for account_id in self._account_ids():
             self._read_account(found, account_id)
-        transfer_ids = {name for each in found.accounts.values() for name in each.deltas}
-        found.transfers = len(transfer_ids)
-        for transfer_id in sorted(transfer_ids):
-            self._check_transfer(found, transfer_id)
+        found.transfers = len(found.named)
+        for transfer_id, names in sorted(found.named.items()):
+            self._check_transfer(found, transfer_id, frozenset(names))
         return found
 
     def _account_ids(self) -> Iterator[str]:
@@ -177,6 +178,7 @@ class Auditor:
         for entry in entries:
             if entry.transfer_id is not None:
                 _add(account.deltas, entry)
+                found.named.setdefault(entry.transfer_id, set()).add(account_id)
         found.suspicions += self._misfits(balance, entries)
         return account
 
@@ -198,19 +200,19 @@ class Auditor:
         if not balance.internal and balance.available < 0:
             yield Drift(account_id, "negative", f"available is {balance.available}")
 
-    def _check_transfer(self, found: _Pass, transfer_id: str) -> None:
+    def _check_transfer(self, found: _Pass, transfer_id: str, names: frozenset[str]) -> None:
+        """Holds a transfer against its parties and against every other account that names it."""
         transfer = self._transfer(transfer_id)
         if transfer is None:
             found.suspicions += [
                 Drift(name, "orphan_entry", f"entries name transfer {transfer_id}, which does not exist")
-                for name, each in found.accounts.items()
-                if transfer_id in each.deltas
+                for name in sorted(names)
             ]
             return
-        for account_id in (transfer.payer, transfer.payee):
-            self._check_party(found, transfer, account_id)
+        for account_id in sorted(names | {transfer.payer, transfer.payee}):
+            self._check_account(found, transfer, account_id)
 
-    def _check_party(self, found: _Pass, transfer: Transfer, account_id: str) -> None:
+    def _check_account(self, found: _Pass, transfer: Transfer, account_id: str) -> None:
         account = self._read_account(found, account_id)
         name = transfer.transfer_id
         seen = account.deltas.get(name, NOTHING) if account else NOTHING
@@ -282,11 +284,12 @@ class Auditor:
 
 
 def _expected(transfer: Transfer, account_id: str) -> Deltas:
-    """What the transfer, as it stands, must have done to the account."""
+    """What the transfer, as it stands, must have done to the account: to a stranger, nothing."""
     amount = transfer.amount_cents
     if account_id == transfer.payer:
         return {"HELD": (-amount, amount), "SETTLED": (-amount, 0), "REJECTED": NOTHING}[transfer.status]
-    return (amount, 0) if transfer.status == "SETTLED" else NOTHING
+    credited = account_id == transfer.payee and transfer.status == "SETTLED"
+    return (amount, 0) if credited else NOTHING
 
 
 def _add(deltas: dict[str, Deltas], entry: Entry) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from apps.ledger import items
-from apps.ledger.account import Frozen, Refusal
+from apps.ledger import account, items
+from apps.ledger.account import Balance, Frozen, Posting, Refusal
 from apps.ledger.audit import Auditor
 from apps.ledger.entries import Drift, Entry
 from apps.ledger.store import Clock
@@ -27,12 +27,12 @@ class Book:
     held: str
 
     def entry(self, account_id: str, seq: int) -> Entry:
-        month = items.balance_of(self.item(items.balance_key(account_id))).month
+        month = self.balance(account_id).month
         place = items.key(items.entries_partition(account_id, month), items.entry_sort(seq))
         return items.entry_of(self.item(place))
 
     def last(self, account_id: str) -> Entry:
-        return self.entry(account_id, items.balance_of(self.item(items.balance_key(account_id))).seq)
+        return self.entry(account_id, self.balance(account_id).seq)
 
     def item(self, key: Any) -> Any:
         return self.bank.raw.get_item(TableName=self.bank.tables.accounts, Key=key)["Item"]
@@ -54,6 +54,22 @@ class Book:
     def delete_entry(self, entry: Entry) -> None:
         self.delete(
             items.key(items.entries_partition(entry.account_id, entry.month), items.entry_sort(entry.seq))
+        )
+
+    def balance(self, account_id: str) -> Balance:
+        return items.balance_of(self.item(items.balance_key(account_id)))
+
+    def forge(self, posting: Posting) -> None:
+        """Writes a balance and its entry, both sound, that no transfer explains."""
+        after = posting.after
+        self.put(posting.entry)
+        self.change(
+            items.balance_key(after.account_id),
+            None,
+            seq=after.seq,
+            available=after.available,
+            on_hold=after.on_hold,
+            last_hash=after.last_hash,
         )
 
     def internal(self) -> list[str]:
@@ -281,3 +297,18 @@ def test_a_clean_ledger_is_read_once(book: Book) -> None:
     auditor, client = watched(book.bank)
     assert auditor.audit().ok
     assert len(client.seen) == 1
+
+
+def test_money_on_an_account_that_the_transfer_does_not_concern_is_a_mismatch(book: Book) -> None:
+    carla = book.bank.rich("carla")
+    balance = book.balance(carla)
+    book.forge(account.credit(balance, 300, book.settled, balance.opened_at))
+    assert book.found() == {(carla, "transfer_mismatch")}
+
+
+def test_entries_that_cancel_each_other_on_a_stranger_are_no_drift(book: Book) -> None:
+    carla = book.bank.rich("carla")
+    balance = book.balance(carla)
+    book.forge(account.hold(balance, 300, book.settled, balance.opened_at))
+    book.forge(account.release(book.balance(carla), 300, book.settled, balance.opened_at))
+    assert book.found() == set()
