@@ -72,9 +72,10 @@ class _Pass:
 
     accounts: dict[str, _Account] = field(default_factory=dict)
     named: dict[str, set[str]] = field(default_factory=dict)
-    """The accounts whose entries name a transfer, by transfer."""
+    """By transfer, the accounts whose entries name it and that are still to be held against it."""
+    checked: dict[str, set[str]] = field(default_factory=dict)
+    """By transfer, the accounts that were."""
     suspicions: list[Drift] = field(default_factory=list)
-    transfers: int = 0
     entries: int = 0
     unseen_cents: int = 0
     """Money of transfers that one account shows already and the other, read earlier, does not yet."""
@@ -103,7 +104,7 @@ class Auditor:
             drift = tuple(each for each in found.suspicions if (each.account_id, each.what) in first)
         return Report(
             accounts=len(found.accounts),
-            transfers=found.transfers,
+            transfers=len(found.checked),
             entries=found.entries,
             sum_cents=found.sum_cents,
             drift=drift,
@@ -138,9 +139,11 @@ class Auditor:
         found = _Pass()
         for account_id in self._account_ids():
             self._read_account(found, account_id)
-        found.transfers = len(found.named)
-        for transfer_id, names in sorted(found.named.items()):
-            self._check_transfer(found, transfer_id, frozenset(names))
+        # An account that was opened after the scan comes in with its first transfer, and names others.
+        while found.named:
+            transfer_id, names = found.named.popitem()
+            if not names <= found.checked.setdefault(transfer_id, set()):
+                self._check_transfer(found, transfer_id, names)
         return found
 
     def _account_ids(self) -> Iterator[str]:
@@ -154,10 +157,8 @@ class Auditor:
         for item in self._all(self._client.scan, request):
             yield item["account_id"]["S"]
 
-    def _read_account(self, found: _Pass, account_id: str) -> _Account | None:
-        """Reads and folds one account, once per pass."""
-        if account_id in found.accounts:
-            return found.accounts[account_id]
+    def _read_account(self, found: _Pass, account_id: str) -> None:
+        """Reads and folds one account, if it exists."""
         answer = dynamo.read(
             self._client.get_item,
             TableName=self._tables.accounts,
@@ -165,7 +166,7 @@ class Auditor:
             ConsistentRead=True,
         )
         if "Item" not in answer:
-            return None
+            return
         balance = items.balance_of(answer["Item"])
         account = found.accounts[account_id] = _Account(balance)
         until = month_of(rules.iso(self._clock.now()))
@@ -180,7 +181,6 @@ class Auditor:
                 _add(account.deltas, entry)
                 found.named.setdefault(entry.transfer_id, set()).add(account_id)
         found.suspicions += self._misfits(balance, entries)
-        return account
 
     def _misfits(self, balance: Balance, entries: list[Entry]) -> Iterator[Drift]:
         account_id = balance.account_id
@@ -200,7 +200,7 @@ class Auditor:
         if not balance.internal and balance.available < 0:
             yield Drift(account_id, "negative", f"available is {balance.available}")
 
-    def _check_transfer(self, found: _Pass, transfer_id: str, names: frozenset[str]) -> None:
+    def _check_transfer(self, found: _Pass, transfer_id: str, names: set[str]) -> None:
         """Holds a transfer against its parties and against every other account that names it."""
         transfer = self._transfer(transfer_id)
         if transfer is None:
@@ -208,12 +208,20 @@ class Auditor:
                 Drift(name, "orphan_entry", f"entries name transfer {transfer_id}, which does not exist")
                 for name in sorted(names)
             ]
+            found.checked[transfer_id] |= names
             return
-        for account_id in sorted(names | {transfer.payer, transfer.payee}):
+        accounts = names | {transfer.payer, transfer.payee}
+        if new := accounts - set(found.accounts):
+            # A transfer is held against accounts that were read before it, never after.
+            for account_id in sorted(new):
+                self._read_account(found, account_id)
+            transfer = self._transfer(transfer_id) or transfer
+        for account_id in sorted(accounts - found.checked[transfer_id]):
             self._check_account(found, transfer, account_id)
+        found.checked[transfer_id] |= accounts
 
     def _check_account(self, found: _Pass, transfer: Transfer, account_id: str) -> None:
-        account = self._read_account(found, account_id)
+        account = found.accounts.get(account_id)
         name = transfer.transfer_id
         seen = account.deltas.get(name, NOTHING) if account else NOTHING
         if seen == _expected(transfer, account_id):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,12 +90,12 @@ class Book:
 
 
 @pytest.fixture
-def bank() -> Bank:
-    return fake_bank()
+def book() -> Book:
+    return fresh_book()
 
 
-@pytest.fixture
-def book(bank: Bank) -> Book:
+def fresh_book() -> Book:
+    bank = fake_bank()
     ana, bruno = bank.rich("ana"), bank.rich("bruno")
     settled = bank.pay("ana", ana, bruno, 300).transfer.transfer_id
     bank.pay("ana", ana, bruno, 1)
@@ -312,3 +313,77 @@ def test_entries_that_cancel_each_other_on_a_stranger_are_no_drift(book: Book) -
     book.forge(account.hold(balance, 300, book.settled, balance.opened_at))
     book.forge(account.release(book.balance(carla), 300, book.settled, balance.opened_at))
     assert book.found() == set()
+
+
+class Interrupted:
+    """A client that does `act` once, right after its call number `at`."""
+
+    def __init__(self, raw: Any, at: int, act: Callable[[], object]) -> None:
+        self.raw = raw
+        self.left = at
+        self.act = act
+        self.scans = 0
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**request: Any) -> Any:
+            answer = getattr(self.raw, name)(**request)
+            self.scans += name == "scan"
+            self.left -= 1
+            if self.left == 0:
+                self.act()
+            return answer
+
+        return call
+
+
+def newcomers(book: Book) -> None:
+    """Money goes to accounts that are opened now, through three hands."""
+    bank = book.bank
+    dora, edu, fabia = (bank.rich(name) for name in ("dora", "edu", "fabia"))
+    bank.pay("ana", book.ana, dora, 50)
+    bank.settle_all()
+    bank.pay("dora", dora, edu, 40)
+    bank.settle_all()
+    bank.pay("edu", edu, fabia, 30)
+    bank.settle_all()
+
+
+def expiry(book: Book) -> None:
+    book.bank.time.moment += timedelta(minutes=31)
+    assert book.bank.ledger.expire(book.held, soon())
+
+
+def a_hold_and_its_end(book: Book) -> None:
+    book.bank.pay("bruno", book.bruno, book.ana, 7)
+    book.bank.settle_all()
+
+
+def opening(book: Book) -> str:
+    """An account that is opened now, paid by a transfer that is not settled yet."""
+    dora = book.bank.rich("dora")
+    book.bank.pay("ana", book.ana, dora, 50)
+    return dora
+
+
+@pytest.mark.parametrize("act", [newcomers, expiry, a_hold_and_its_end], ids=lambda act: act.__name__)
+def test_what_moves_anywhere_during_an_audit_raises_no_suspicion(act: Callable[[Book], None]) -> None:
+    for at in range(1, 200):
+        book = fresh_book()
+        client = Interrupted(book.bank.raw, at, partial(act, book))
+        report = Auditor(client, book.bank.tables, 1, clock=Clock(now=book.bank.time)).audit()
+        assert (at, report.drift, report.sum_cents, client.scans) == (at, (), 0, 1)
+        if client.left > 0:
+            return
+    raise AssertionError("an audit of a small ledger has no end")
+
+
+def test_a_payee_who_is_new_and_paid_during_an_audit_raises_no_suspicion() -> None:
+    for at in range(2, 200):
+        book = fresh_book()
+        inner = Interrupted(book.bank.raw, at, book.bank.settle_all)
+        client = Interrupted(inner, 1, partial(opening, book))
+        report = Auditor(client, book.bank.tables, 1, clock=Clock(now=book.bank.time)).audit()
+        assert (at, report.drift, report.sum_cents, client.scans) == (at, (), 0, 1)
+        if inner.left > 0:
+            return
+    raise AssertionError("an audit of a small ledger has no end")
