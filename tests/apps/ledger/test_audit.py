@@ -62,15 +62,17 @@ class Book:
 
     def forge(self, posting: Posting) -> None:
         """Writes a balance and its entry, both sound, that no transfer explains."""
-        after = posting.after
         self.put(posting.entry)
+        self.write(posting.after)
+
+    def write(self, balance: Balance) -> None:
         self.change(
-            items.balance_key(after.account_id),
+            items.balance_key(balance.account_id),
             None,
-            seq=after.seq,
-            available=after.available,
-            on_hold=after.on_hold,
-            last_hash=after.last_hash,
+            seq=balance.seq,
+            available=balance.available,
+            on_hold=balance.on_hold,
+            last_hash=balance.last_hash,
         )
 
     def internal(self) -> list[str]:
@@ -387,3 +389,41 @@ def test_a_payee_who_is_new_and_paid_during_an_audit_raises_no_suspicion() -> No
         if inner.left > 0:
             return
     raise AssertionError("an audit of a small ledger has no end")
+
+
+def test_a_sum_that_only_one_pass_shows_is_no_alarm(book: Book) -> None:
+    treasury = book.balance(book.internal()[0])
+    book.forge(account.post(treasury, "open", None, treasury.opened_at, available=100, on_hold=0))
+
+    def mend() -> None:
+        book.delete_entry(book.last(treasury.account_id))
+        book.write(treasury)
+
+    auditor, client = watched(book.bank, lambda: None, mend)
+    report = auditor.audit()
+    assert (report.sum_cents, report.drift) == (0, ())
+    assert len(client.seen) == 2
+
+
+def test_a_sum_that_only_the_second_pass_shows_is_no_alarm(book: Book) -> None:
+    sound = book.item(items.balance_key(book.ana))
+    book.change_balance(last_hash="0" * 64)
+    treasury = book.balance(book.internal()[0])
+
+    def mend_and_spoil() -> None:
+        book.bank.raw.put_item(TableName="accounts", Item=sound)
+        book.forge(account.post(treasury, "open", None, treasury.opened_at, available=100, on_hold=0))
+
+    auditor, client = watched(book.bank, lambda: None, mend_and_spoil)
+    assert auditor.audit().ok
+    assert len(client.seen) == 2
+    assert auditor.audit().sum_cents == 100
+
+
+def test_a_sum_that_two_passes_show_is_an_alarm_without_any_drift(book: Book) -> None:
+    treasury = book.balance(book.internal()[0])
+    book.forge(account.post(treasury, "open", None, treasury.opened_at, available=100, on_hold=0))
+    auditor, client = watched(book.bank)
+    report = auditor.audit()
+    assert (report.ok, report.sum_cents, report.drift) == (False, 100, ())
+    assert len(client.seen) == 2
