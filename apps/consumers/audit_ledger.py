@@ -29,7 +29,11 @@ def audit(auditor: Auditor) -> Report:
     report = auditor.audit()
     for drift in report.drift:
         _log.error("an account drifts", extra={"account_id": drift.account_id, "what": drift.what})
-        auditor.freeze(drift)
+        try:
+            auditor.freeze(drift)
+        except LookupError:
+            # Its balance itself is gone: nothing can move there, and the others must still be frozen.
+            _log.error("there is no balance to freeze", extra={"account_id": drift.account_id})
     metrics.emit("drift", len(report.drift))
     metrics.emit("ledger_sum_cents", report.sum_cents)
     metrics.emit("outbox_age_seconds", report.outbox_age_seconds, unit="Seconds")

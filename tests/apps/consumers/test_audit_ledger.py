@@ -1,0 +1,110 @@
+"""The auditor's worker: freezes what drifts, tells the metrics, and goes on whatever happens."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from apps.consumers.audit_ledger import audit, run
+from apps.ledger import items
+from apps.ledger.audit import Auditor
+from apps.ledger.store import Clock
+from tests.apps.kit.faulty_dynamo import Faulty, refuse
+from tests.apps.ledger.bank import Bank, fake_bank
+
+
+@pytest.fixture
+def bank() -> Bank:
+    return fake_bank()
+
+
+class Stop(threading.Event):
+    """Says stop after so many beats, and notes how long a rest was asked for."""
+
+    def __init__(self, beats: int) -> None:
+        super().__init__()
+        self.beats = beats
+        self.rests: list[float] = []
+
+    def beat(self) -> None:
+        self.beats -= 1
+        if self.beats == 0:
+            self.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.rests.append(timeout)
+        return self.is_set()
+
+
+def change(bank: Bank, account_id: str, **values: int) -> None:
+    place = {"TableName": bank.tables.accounts, "Key": items.balance_key(account_id)}
+    item = bank.raw.get_item(**place)["Item"]
+    bank.raw.put_item(TableName=bank.tables.accounts, Item=item | items.attributes(values))
+
+
+def is_frozen(bank: Bank, account_id: str) -> bool:
+    balance = bank.ledger.balance(account_id)
+    assert balance is not None
+    return balance.frozen
+
+
+def metrics(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return {line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"]: line for line in lines}
+
+
+def test_what_drifts_is_frozen_and_nothing_else(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    change(bank, ana, available=1)
+    report = audit(bank.auditor)
+    assert [(each.account_id, each.what) for each in report.drift] == [(ana, "wrong_available")]
+    assert (is_frozen(bank, ana), is_frozen(bank, bruno)) == (True, False)
+
+
+def test_a_clean_audit_freezes_nothing(bank: Bank) -> None:
+    ana = bank.rich("ana")
+    assert audit(bank.auditor).ok
+    assert not is_frozen(bank, ana)
+
+
+def test_an_audit_tells_drift_sum_and_the_age_of_the_outbox(
+    bank: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ana = bank.open("ana")
+    change(bank, ana, available=7)
+    bank.time.moment = bank.time.moment.replace(second=12)
+    audit(bank.auditor)
+    told = metrics(capsys)
+    assert told["drift"]["drift"] == 1
+    assert told["ledger_sum_cents"]["ledger_sum_cents"] == 7
+    assert told["outbox_age_seconds"]["outbox_age_seconds"] == 12
+
+
+@pytest.mark.parametrize("gone", ["ana", "bruno"])
+def test_an_account_that_is_gone_does_not_keep_others_from_being_frozen(bank: Bank, gone: str) -> None:
+    ids = {"ana": bank.rich("ana"), "bruno": bank.rich("bruno"), "carla": bank.rich("carla")}
+    for name, account_id in ids.items():
+        if name != gone:
+            change(bank, account_id, available=1)
+    bank.raw.delete_item(TableName=bank.tables.accounts, Key=items.balance_key(ids[gone]))
+    report = audit(bank.auditor)
+    assert {each.account_id for each in report.drift} == set(ids.values())
+    assert all(is_frozen(bank, account_id) for name, account_id in ids.items() if name != gone)
+
+
+def test_an_audit_that_was_broken_off_is_followed_by_another(bank: Bank) -> None:
+    ana = bank.rich("ana")
+    change(bank, ana, available=1)
+    client = Faulty(bank.raw, "scan", [refuse("InternalServerError", 500)] * 3)
+    stop = Stop(beats=3)
+    run(Auditor(client, bank.tables, 1, clock=Clock(now=bank.time)), 0, stop, stop.beat)
+    assert is_frozen(bank, ana)
+
+
+def test_the_heart_beats_while_it_rests(bank: Bank) -> None:
+    stop = Stop(beats=4)
+    run(bank.auditor, 2.5, stop, stop.beat)
+    assert stop.rests == [1.0, 1.0, 0.5]
+    assert stop.beats == 0
