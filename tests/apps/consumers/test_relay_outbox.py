@@ -1,0 +1,445 @@
+"""The relay: an event leaves the outbox only after Kafka has it, and outlives a broker's memory."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from apps.consumers.relay_outbox import LEASE, LOST_AGAIN, REPORT, RETENTION, Relay
+from apps.kit import events
+from apps.kit.events import Record
+from apps.kit.kafka import Delivery, PublishFailed
+from apps.ledger.outbox import BATCH, Outbox, Row
+from apps.ledger.store import Clock
+from tests.apps.kit.faulty_dynamo import Faulty, lose_reply, refuse
+from tests.apps.ledger.bank import Bank, fake_bank
+
+MOMENT = timedelta(milliseconds=1)
+
+
+@dataclass
+class Broker:
+    """Takes records and reports where they are. `during` happens before it takes any."""
+
+    partition_of: Callable[[Record], int] = lambda record: 0
+    during: Callable[[], object] = lambda: None
+    away: bool = False
+    silent: bool = False
+    logs: dict[int, list[Record]] = field(default_factory=dict)
+
+    def send(self, records: Sequence[Record]) -> list[Delivery]:
+        self.during()
+        if self.away:
+            raise PublishFailed(range(len(records)), "away")
+        deliveries = [self._append(record) for record in records]
+        if self.silent:
+            raise PublishFailed(range(len(records)), "silent")
+        return deliveries
+
+    def _append(self, record: Record) -> Delivery:
+        log = self.logs.setdefault(self.partition_of(record), [])
+        log.append(record)
+        return Delivery(self.partition_of(record), len(log) - 1)
+
+    def lose_its_memory(self) -> None:
+        self.logs = {}
+
+    @property
+    def taken(self) -> list[Record]:
+        return [record for log in self.logs.values() for record in log]
+
+
+@pytest.fixture
+def bank() -> Bank:
+    return fake_bank()
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+def relay(bank: Bank, broker: Broker, owner: str = "first", client: Any = None) -> Relay:
+    outbox = Outbox(client or bank.client, bank.tables.events)
+    return Relay(outbox, broker, 1, owner, clock=Clock(now=bank.time))
+
+
+def event(bank: Bank) -> Row:
+    """One more event that waits: an account's opening grant."""
+    before = bank.outbox.waiting(0, 100)
+    bank.open(f"subject-{bank.time.moment.isoformat()}-{len(before)}")
+    bank.time.moment += MOMENT
+    (row,) = [each for each in bank.outbox.waiting(0, 100) if each not in before]
+    return row
+
+
+def always(partition: int) -> Callable[[Record], int]:
+    return lambda _: partition
+
+
+def waiting(bank: Bank) -> list[Row]:
+    return bank.outbox.waiting(0, 100)
+
+
+def in_history(bank: Bank, row: Row) -> bool:
+    return bank.outbox.history(row.transfer_id, row.event_id) is not None
+
+
+def record(row: Row) -> Record:
+    return events.record_from_json(row.record)
+
+
+def metrics(capsys: pytest.CaptureFixture[str], name: str) -> list[float]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line[name] for line in lines if name in line]
+
+
+def test_what_waits_is_published_in_order_and_kept_in_the_history(bank: Bank, broker: Broker) -> None:
+    rows = [event(bank), event(bank), event(bank)]
+    assert relay(bank, broker).turn() == 3
+    assert broker.taken == [record(row) for row in rows]
+    assert waiting(bank) == []
+    assert [bank.outbox.history(row.transfer_id, row.event_id) for row in rows] == rows
+
+
+def test_nothing_to_do_is_nothing_done(bank: Bank, broker: Broker) -> None:
+    assert relay(bank, broker).turn() == 0
+    assert broker.taken == []
+
+
+def test_a_row_is_deleted_only_after_the_delivery_report(bank: Bank, broker: Broker) -> None:
+    row = event(bank)
+    seen: list[tuple[list[Row], bool]] = []
+    broker.during = lambda: seen.append((waiting(bank), in_history(bank, row)))
+    assert relay(bank, broker).turn() == 1
+    assert seen == [([row], False)]
+    assert (waiting(bank), in_history(bank, row)) == ([], True)
+
+
+def test_one_turn_takes_what_one_transaction_takes(bank: Bank, broker: Broker) -> None:
+    rows = [event(bank) for _ in range(BATCH + 2)]
+    worker = relay(bank, broker)
+    assert [worker.turn(), worker.turn(), worker.turn()] == [BATCH, 2, 0]
+    assert broker.taken == [record(row) for row in rows]
+
+
+@pytest.mark.parametrize("switch", ["away", "silent"])
+def test_without_a_delivery_report_the_rows_stay_and_go_again(
+    bank: Bank, broker: Broker, switch: str
+) -> None:
+    rows = [event(bank), event(bank)]
+    worker = relay(bank, broker)
+    setattr(broker, switch, True)
+    assert worker.turn() == 0
+    assert waiting(bank) == rows
+    assert not in_history(bank, rows[0])
+    setattr(broker, switch, False)
+    assert worker.turn() == 2
+    assert broker.taken[-2:] == [record(row) for row in rows]
+    assert waiting(bank) == []
+
+
+def test_a_crash_after_publishing_sends_the_same_bytes_again(bank: Bank, broker: Broker) -> None:
+    row = event(bank)
+    client = Faulty(bank.raw, "transact_write_items", [refuse("AccessDeniedException")])
+    crashing = relay(bank, broker, "first", client)
+    with pytest.raises(Exception, match="AccessDenied"):
+        crashing.turn()
+    assert waiting(bank) == [row]
+    bank.time.moment += LEASE
+    assert relay(bank, broker, "second").turn() == 1
+    assert broker.taken == [record(row), record(row)]
+    assert waiting(bank) == []
+
+
+def test_a_lost_reply_to_the_write_sends_nothing_twice(bank: Bank, broker: Broker) -> None:
+    row = event(bank)
+    bank.client.faults = [lose_reply]
+    worker = relay(bank, broker)
+    assert worker.turn() == 1
+    assert worker.turn() == 0
+    assert broker.taken == [record(row)]
+
+
+def test_a_store_that_does_not_answer_is_tried_again_next_turn(bank: Bank, broker: Broker) -> None:
+    row = event(bank)
+    client = Faulty(bank.raw, "query", [refuse("InternalServerError", 500)] * 3)
+    worker = relay(bank, broker, "first", client)
+    assert worker.turn() == 0
+    assert broker.taken == []
+    assert worker.turn() == 1
+    assert broker.taken == [record(row)]
+
+
+def test_a_lease_that_another_holds_is_left_alone(bank: Bank, broker: Broker) -> None:
+    relay(bank, broker, "first").turn()
+    lease = bank.outbox.lease(0)
+    row = event(bank)
+    assert relay(bank, broker, "second").turn() == 0
+    assert broker.taken == []
+    assert waiting(bank) == [row]
+    assert bank.outbox.lease(0) == lease
+
+
+def test_a_lease_is_taken_over_when_its_time_is_over(bank: Bank, broker: Broker) -> None:
+    rows = [event(bank)]
+    relay(bank, broker, "first").turn()
+    rows.append(event(bank))
+    first = bank.outbox.lease(0)
+    assert first is not None
+    bank.time.moment += LEASE
+    assert relay(bank, broker, "second").turn() == 1
+    second = bank.outbox.lease(0)
+    assert second is not None
+    assert (second.owner, second.epoch, second.memory) == ("second", first.epoch + 1, first.memory)
+    assert (first.offsets, second.offsets) == ({0: 0}, {0: 1})
+    assert broker.taken == [record(row) for row in rows]
+
+
+def test_a_holder_renews_its_lease_at_half_time_and_keeps_its_epoch(bank: Bank, broker: Broker) -> None:
+    worker = relay(bank, broker)
+    worker.turn()
+    first = bank.outbox.lease(0)
+    assert first is not None
+    bank.time.moment += LEASE / 2 - MOMENT
+    worker.turn()
+    assert bank.outbox.lease(0) == first
+    bank.time.moment += MOMENT
+    worker.turn()
+    renewed = bank.outbox.lease(0)
+    assert renewed is not None
+    assert renewed.until > first.until
+    assert renewed.epoch == first.epoch
+    bank.time.moment += LEASE - MOMENT
+    assert relay(bank, broker, "second").turn() == 0
+    lease = bank.outbox.lease(0)
+    assert lease is not None
+    assert lease.owner == "first"
+
+
+def test_a_holder_that_lost_its_lease_on_the_way_deletes_nothing(bank: Bank, broker: Broker) -> None:
+    row = event(bank)
+    second = relay(bank, Broker(), "second")
+
+    def overslept() -> None:
+        bank.time.moment += LEASE
+        lease = bank.outbox.lease(0)
+        now = bank.time()
+        assert bank.outbox.take_lease(lease, 0, "second", until=now + LEASE, now=now) is not None
+
+    broker.during = overslept
+    first = relay(bank, broker, "first")
+    first.turn()
+    assert waiting(bank) == [row]
+    assert not in_history(bank, row)
+    broker.during = lambda: None
+    assert first.turn() == 0
+    assert waiting(bank) == [row]
+    assert second.turn() == 1
+    assert waiting(bank) == []
+
+
+def test_a_broker_that_lost_its_memory_gets_everything_again_with_the_same_bytes(
+    bank: Bank, broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker = relay(bank, broker)
+    old = [event(bank), event(bank), event(bank)]
+    worker.turn()
+    broker.lose_its_memory()
+    new = event(bank)
+    assert worker.turn() == 1
+    assert metrics(capsys, "broker_memory_lost") == [1]
+    assert worker.turn() == 3
+    assert broker.taken == [record(row) for row in [new, *old]]
+    assert waiting(bank) == []
+    lease = bank.outbox.lease(0)
+    assert lease is not None
+    assert (lease.memory, lease.offsets) == (2, {0: 3})
+
+
+def test_what_the_new_memory_has_never_comes_back(bank: Bank, broker: Broker) -> None:
+    worker = relay(bank, broker)
+    event(bank)
+    worker.turn()
+    broker.lose_its_memory()
+    event(bank)
+    worker.turn()
+    worker.turn()
+    for _ in range(5):
+        bank.time.moment += LOST_AGAIN / 3
+        assert worker.turn() == 0
+    assert len(broker.taken) == 2
+    assert worker.turn() == 0
+
+
+def test_a_broker_can_lose_its_memory_twice(bank: Bank, broker: Broker) -> None:
+    worker = relay(bank, broker)
+    rows: list[Row] = []
+    for _ in range(3):
+        rows.append(event(bank))
+        worker.turn()
+        worker.turn()
+        broker.lose_its_memory()
+    rows.append(event(bank))
+    worker.turn()
+    worker.turn()
+    assert sorted(map(str, broker.taken)) == sorted(str(record(row)) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("offset", "lost"), [(0, True), (1, True), (2, False)], ids=["below", "the same", "above"]
+)
+def test_only_an_offset_at_or_below_the_last_one_is_a_loss(
+    bank: Bank, broker: Broker, offset: int, lost: bool
+) -> None:
+    worker = relay(bank, broker)
+    event(bank)
+    event(bank)
+    worker.turn()
+    broker.logs[0] = broker.logs[0][:offset]
+    event(bank)
+    worker.turn()
+    lease = bank.outbox.lease(0)
+    assert lease is not None
+    assert lease.memory == (2 if lost else 1)
+
+
+def test_partitions_have_offsets_of_their_own(bank: Bank, broker: Broker) -> None:
+    worker = relay(bank, broker)
+    for partition in (3, 5, 3, 5):
+        broker.partition_of = always(partition)
+        event(bank)
+        worker.turn()
+    lease = bank.outbox.lease(0)
+    assert lease is not None
+    assert (lease.memory, lease.offsets) == (1, {3: 1, 5: 1})
+
+
+@pytest.mark.parametrize(
+    ("age", "back"), [(RETENTION, True), (RETENTION + MOMENT, False)], ids=["young enough", "too old"]
+)
+def test_exactly_what_the_topic_would_still_keep_comes_back(
+    bank: Bank, broker: Broker, age: timedelta, back: bool
+) -> None:
+    row = event(bank)
+    relay(bank, broker).turn()
+    published = bank.time()
+    bank.time.moment = published + age - 2 * MOMENT
+    worker = relay(bank, broker, "second")
+    broker.lose_its_memory()
+    new = event(bank)
+    worker.turn()
+    bank.time.moment = published + age
+    worker.turn()
+    assert broker.taken == [record(new), *([record(row)] if back else [])]
+
+
+class Lagging:
+    """A client whose index `history` shows nothing while it `lags`."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        self.lags = True
+        self.looks = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+    def query(self, **request: Any) -> Mapping[str, Any]:
+        if request.get("IndexName") == "history":
+            self.looks += 1
+            if self.lags:
+                return {"Items": []}
+        answer: Mapping[str, Any] = self.raw.query(**request)
+        return answer
+
+
+def test_what_the_index_shows_late_is_still_found(bank: Bank, broker: Broker) -> None:
+    client = Lagging(bank.raw)
+    worker = relay(bank, broker, client=client)
+    row = event(bank)
+    worker.turn()
+    broker.lose_its_memory()
+    new = event(bank)
+    worker.turn()
+    assert worker.turn() == 0
+    client.lags = False
+    bank.time.moment += LOST_AGAIN
+    assert worker.turn() == 1
+    assert broker.taken == [record(new), record(row)]
+
+
+def test_it_looks_for_what_was_lost_until_long_after_the_loss_and_then_no_more(
+    bank: Bank, broker: Broker
+) -> None:
+    client = Lagging(bank.raw)
+    worker = relay(bank, broker, client=client)
+    event(bank)
+    worker.turn()
+    assert client.looks == 0
+    broker.lose_its_memory()
+    event(bank)
+    worker.turn()
+    lost_at = bank.time()
+    for seconds in (0, 10, 20, 29, 30):
+        bank.time.moment = lost_at + timedelta(seconds=seconds)
+        worker.turn()
+    assert client.looks == 5
+    bank.time.moment += LOST_AGAIN
+    worker.turn()
+    assert client.looks == 5
+
+
+def test_a_loss_that_the_holder_before_saw_is_looked_after_by_the_next(bank: Bank, broker: Broker) -> None:
+    first = relay(bank, broker, "first")
+    row = event(bank)
+    first.turn()
+    broker.lose_its_memory()
+    new = event(bank)
+    first.turn()
+    bank.time.moment += LEASE
+    second = relay(bank, broker, "second")
+    assert second.turn() == 1
+    assert broker.taken == [record(new), record(row)]
+
+
+def test_it_tells_the_age_of_the_oldest_event_now_and_then(
+    bank: Bank, broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker = relay(bank, broker)
+    told = []
+    for seconds in (0, REPORT.total_seconds() - 1, 1):
+        bank.time.moment += timedelta(seconds=seconds)
+        event(bank)
+        worker.turn()
+        told.append(metrics(capsys, "outbox_age_seconds"))
+    assert told == [[0.0], [], [0.0]]
+
+
+class Stop(threading.Event):
+    """Says stop after so many rests, and notes how long they were."""
+
+    def __init__(self, rests: int) -> None:
+        super().__init__()
+        self.left = rests
+        self.rests: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.rests.append(round(timeout, 3))
+        self.left -= 1
+        if self.left == 0:
+            self.set()
+        return self.is_set()
+
+
+def test_it_rests_longer_while_there_is_nothing_to_do(bank: Bank, broker: Broker) -> None:
+    event(bank)
+    stop, beats = Stop(rests=9), list[None]()
+    relay(bank, broker).run(stop, lambda: beats.append(None))
+    assert stop.rests == [0.02, 0.03, 0.045, 0.068, 0.101, 0.152, 0.2, 0.2, 0.2]
+    assert len(beats) == 9
