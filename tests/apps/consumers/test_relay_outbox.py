@@ -420,6 +420,27 @@ def test_it_tells_the_age_of_the_oldest_event_now_and_then(
     assert told == [[0.0], [], [0.0]]
 
 
+def test_while_kafka_is_away_the_outbox_is_told_to_age(
+    bank: Bank, broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event(bank)
+    broker.away = True
+    bank.time.moment += timedelta(seconds=12) - MOMENT
+    relay(bank, broker).turn()
+    assert metrics(capsys, "outbox_age_seconds") == [12.0]
+
+
+def test_a_store_that_does_not_answer_for_the_age_ends_nothing(
+    bank: Bank, broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = event(bank)
+    down = refuse("InternalServerError", 500)
+    client = Faulty(bank.raw, "query", [lambda _, call: call(), down, down, down])
+    assert relay(bank, broker, client=client).turn() == 1
+    assert broker.taken == [record(row)]
+    assert metrics(capsys, "outbox_age_seconds") == []
+
+
 class Stop(threading.Event):
     """Says stop after so many rests, and notes how long they were."""
 
