@@ -1,0 +1,158 @@
+"""The settling worker: what becomes of an event, and whether Kafka brings it again."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from apps.consumers.settle_transfers import Settlement
+from apps.kit import events
+from apps.kit.events import Event
+from apps.kit.worker import Poison, TryAgain
+from apps.ledger import items
+from apps.ledger.entries import Drift
+from apps.ledger.transfer import HELD, REJECTED, SETTLED
+from tests.apps.kit.faulty_dynamo import Fault, Faulty, conflict, lose_reply, lose_request, refuse
+from tests.apps.ledger.bank import GRANT_CENTS, Bank, bank_on, fake_bank
+
+DOWN = refuse("InternalServerError", 500)
+
+
+@pytest.fixture
+def bank() -> Bank:
+    return fake_bank()
+
+
+def held(bank: Bank) -> Event:
+    """The event of a transfer of 300 from ana to bruno."""
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    bank.pay("ana", ana, bruno, 300)
+    (row,) = bank.outbox.waiting(0, 10)
+    record = events.record_from_json(row.record)
+    return events.decode(record.headers, record.value)
+
+
+def state(bank: Bank, event: Event) -> tuple[str, int, int]:
+    """The transfer's status, and what is available to payer and payee."""
+    transfer = bank.ledger.transfer(str(event.data["transfer_id"]))
+    assert transfer is not None
+    return transfer.status, bank.available(transfer.payer), bank.available(transfer.payee)
+
+
+BEFORE = ("HELD", GRANT_CENTS - 300, GRANT_CENTS)
+AFTER = ("SETTLED", GRANT_CENTS - 300, GRANT_CENTS + 300)
+
+
+def test_a_held_transfer_is_settled_once_however_often_its_event_comes(bank: Bank) -> None:
+    event = held(bank)
+    assert state(bank, event) == BEFORE
+    for _ in range(3):
+        Settlement(bank.ledger).settle(event)
+        assert state(bank, event) == AFTER
+    assert bank.auditor.audit().ok
+
+
+def test_every_type_of_event_has_its_handler_and_only_held_moves_money(bank: Bank) -> None:
+    event = held(bank)
+    handlers = Settlement(bank.ledger).handlers()
+    assert set(handlers) == {HELD, SETTLED, REJECTED}
+    for kind in (SETTLED, REJECTED):
+        _, handle = handlers[kind]
+        handle(event)
+    assert state(bank, event) == BEFORE
+    version, settle = handlers[HELD]
+    settle(event)
+    assert version == event.version
+    assert state(bank, event) == AFTER
+
+
+def test_the_transfer_is_believed_and_not_the_parties_of_its_event(bank: Bank) -> None:
+    event = held(bank)
+    carla = bank.rich("carla")
+    forged = {**event.data, "payer": event.data["payee"], "payee": carla, "amount_cents": 999}
+    Settlement(bank.ledger).settle(replace(event, data=forged))
+    assert state(bank, event)[2] == GRANT_CENTS + 300
+    assert bank.available(carla) == GRANT_CENTS
+
+
+@pytest.mark.parametrize("name", ["transfer_id", "payer", "payee"])
+@pytest.mark.parametrize("value", [None, "", 7, ["x"]], ids=["missing", "empty", "number", "list"])
+def test_an_event_without_what_it_must_say_is_poison(bank: Bank, name: str, value: object) -> None:
+    event = held(bank)
+    data = {key: each for key, each in event.data.items() if key != name}
+    with pytest.raises(Poison) as poison:
+        Settlement(bank.ledger).settle(replace(event, data=data if value is None else {**data, name: value}))
+    assert name in poison.value.reason
+    assert state(bank, event) == BEFORE
+
+
+def test_an_event_of_no_transfer_is_poison(bank: Bank) -> None:
+    event = held(bank)
+    with pytest.raises(Poison, match="no such transfer"):
+        Settlement(bank.ledger).settle(replace(event, data={**event.data, "transfer_id": "nothing"}))
+
+
+def test_an_event_of_a_key_that_was_only_refused_is_poison(bank: Bank) -> None:
+    event = held(bank)
+    assert bank.ledger.refuse("refused", None, "[]") is None
+    with pytest.raises(Poison, match="no such transfer"):
+        Settlement(bank.ledger).settle(replace(event, data={**event.data, "transfer_id": "refused"}))
+
+
+@pytest.mark.parametrize("who", ["payer", "payee"])
+def test_a_frozen_account_lets_the_event_pass_and_the_transfer_wait(bank: Bank, who: str) -> None:
+    event = held(bank)
+    account_id = str(event.data[who])
+    bank.auditor.freeze(Drift(account_id, "wrong_sum", "a test"))
+    Settlement(bank.ledger).settle(event)
+    assert state(bank, event) == BEFORE
+    assert bank.auditor.unfreeze(account_id) == ()
+    Settlement(bank.ledger).settle(event)
+    assert state(bank, event) == AFTER
+
+
+def test_a_payee_that_is_gone_sends_the_money_back(bank: Bank) -> None:
+    event = held(bank)
+    payee = str(event.data["payee"])
+    bank.raw.delete_item(TableName=bank.tables.accounts, Key=items.balance_key(payee))
+    Settlement(bank.ledger).settle(event)
+    transfer = bank.ledger.transfer(str(event.data["transfer_id"]))
+    assert transfer is not None
+    assert (transfer.status, transfer.reason) == ("REJECTED", "payee_unavailable")
+    assert bank.available(transfer.payer) == GRANT_CENTS
+
+
+def test_a_store_that_does_not_answer_means_again_later(bank: Bank) -> None:
+    event = held(bank)
+    client = Faulty(bank.raw, "batch_get_item", [DOWN] * 3)
+    settlement = Settlement(bank_on(client, bank.tables, bank.time).ledger)
+    with pytest.raises(TryAgain, match="Unavailable"):
+        settlement.settle(event)
+    assert state(bank, event) == BEFORE
+    settlement.settle(event)
+    assert state(bank, event) == AFTER
+
+
+@pytest.mark.parametrize(("first", "stands"), [(lose_reply, True), (lose_request, False)])
+def test_an_unknown_outcome_means_again_later_and_never_twice(
+    bank: Bank, first: Fault, *, stands: bool
+) -> None:
+    event = held(bank)
+    reads = Faulty(bank.raw, "batch_get_item", [lambda _, call: call(), DOWN, DOWN, DOWN])
+    writes = bank_on(reads, bank.tables, bank.time)
+    writes.client.faults = [first, conflict]
+    with pytest.raises(TryAgain, match="OutcomeUnknown"):
+        Settlement(writes.ledger).settle(event)
+    assert state(bank, event) == (AFTER if stands else BEFORE)
+    Settlement(bank.ledger).settle(event)
+    assert state(bank, event) == AFTER
+    assert bank.auditor.audit().ok
+
+
+@pytest.mark.parametrize("fault", [conflict, refuse("ThrottlingException"), lose_request, lose_reply])
+def test_what_passes_in_a_moment_needs_no_second_delivery(bank: Bank, fault: Any) -> None:
+    event = held(bank)
+    bank.client.faults = [fault, fault]
+    Settlement(bank.ledger).settle(event)
+    assert state(bank, event) == AFTER
+    assert bank.auditor.audit().ok
