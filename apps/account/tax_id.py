@@ -6,16 +6,18 @@ code less 48, so that numeric CNPJs keep their digits).
 
 import re
 
-_CPF = re.compile(r"\d{11}")
-_CNPJ = re.compile(r"[0-9A-Z]{12}\d{2}")
+_CPF = re.compile(r"[0-9]{11}")
+_CNPJ = re.compile(r"[0-9A-Za-z]{12}[0-9]{2}")
 
 
 def normalised(text: str) -> str:
     """The id without punctuation, letters in upper case. Raises `ValueError` that says what is wrong."""
-    bare = re.sub(r"[.\-/ ]", "", text).upper()
+    bare = re.sub(r"[.\-/ ]", "", text)
+    # Before any letter changes: the capital of a foreign letter can be an ASCII one (U+017F gives `S`).
     if _CPF.fullmatch(bare):
         body, given, weights = bare[:9], bare[9:], 10
     elif _CNPJ.fullmatch(bare):
+        bare = bare.upper()
         body, given, weights = bare[:12], bare[12:], 8
     else:
         raise ValueError("must be a CPF of 11 digits or a CNPJ of 14 characters")
