@@ -1,7 +1,7 @@
 """Statements: an account's debits and credits, newest first, page by page."""
 
 import base64
-import binascii
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,6 +11,7 @@ from apps.ledger.entries import STATEMENT_KINDS, Entry
 
 PAGE = 100
 """Entries read at a time; holds and releases among them are left out of the page."""
+_CURSOR = re.compile(r"([0-9]{4}(?:0[1-9]|1[0-2]))\.([0-9]{1,12})")
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,15 @@ class Cursor:
     def read(cls, text: str) -> "Cursor":
         """The cursor a client brings back. Raises `ValueError` when it is not one of ours."""
         try:
-            month, _, below = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(".")
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise ValueError("is not a cursor that a page gave") from error
-        if not (len(month) == 6 and month.isdecimal() and below.isdecimal() and len(below) <= 12):
+            plain = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+        except ValueError:
+            plain = ""
+        match = _CURSOR.fullmatch(plain)
+        found = cls(match[1], int(match[2])) if match else None
+        # Base64 is decoded leniently, so other spellings would pass for ours.
+        if found is None or found.opaque() != text:
             raise ValueError("is not a cursor that a page gave")
-        return cls(month, int(below))
+        return found
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,11 @@ def page(balance: Balance, period: Period, cursor: Cursor | None, limit: int, re
 def _start(balance: Balance, period: Period, cursor: Cursor | None) -> tuple[str, int | None]:
     if cursor is not None:
         return min(cursor.month, balance.month), cursor.below
-    if period.last is None:
+    if period.last is None or month_of(period.last.isoformat()) >= balance.month:
         return balance.month, None
     # An entry that a slow clock wrote at a month's end stands in the month after: look there too.
     after = (period.last.replace(day=1) + timedelta(days=32)).isoformat()
-    return min(balance.month, month_of(after)), None
+    return month_of(after), None
 
 
 def _month_before(month: str) -> str:
