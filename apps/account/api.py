@@ -166,7 +166,8 @@ def open_account(
             Deadline.after(OPEN_SECONDS),
         )
     except Refusal as refusal:
-        raise Problem(409, refusal.code, refusal.detail) from refusal
+        # Final: a binding is for good, so no attempt under this key can ever open the account.
+        raise Problem(409, refusal.code, refusal.detail, final=True) from refusal
     except OutcomeUnknown as error:
         raise Problem(
             504,
@@ -176,7 +177,9 @@ def open_account(
             account_id=opening.account_id,
         ) from error
     if profile.request_hash != opening.request_hash:
-        raise Problem(422, "idempotency_key_reused", "This Idempotency-Key opened another account.")
+        raise Problem(
+            422, "idempotency_key_reused", "This Idempotency-Key opened another account.", final=True
+        )
     headers = {"Location": f"/accounts/{profile.account_id}"}
     if replayed:
         headers["Idempotent-Replayed"] = "true"

@@ -1,0 +1,259 @@
+"""Accounts over HTTP: what is answered, to whom, and which answers end a client's repeating."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from apps.account.api import AccountService, router
+from apps.kit.dynamo import OutcomeUnknown, Unavailable
+from tests.apps.account.fake_store import FakeStore
+from tests.apps.serving import ANA, BETO, problem, served, signed_in
+
+ISPB = "99999004"
+BODY = {"name": "Ana Souza", "tax_id": "529.982.247-25", "account_type": "CACC"}
+BETOS = {"name": "Beto Lima", "tax_id": "111.444.777-35", "account_type": "SVGS"}
+NOBODYS = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore()
+
+
+@pytest.fixture
+def client(store: FakeStore) -> Iterator[TestClient]:
+    with served(router, {"service": AccountService(store, ISPB)}) as opened:
+        yield opened
+
+
+def post(client: TestClient, body: Any = BODY, subject: str = ANA, key: str = "key") -> Response:
+    headers = signed_in(subject, **{"Idempotency-Key": key, "Content-Type": "application/json"})
+    # Written here, so that a lone surrogate travels as its escape.
+    return client.post("/accounts", content=json.dumps(body), headers=headers)
+
+
+def get(client: TestClient, path: str, subject: str = ANA) -> Response:
+    return client.get(path, headers=signed_in(subject))
+
+
+def opened(client: TestClient, body: Any = BODY, subject: str = ANA, key: str = "key") -> str:
+    answer = post(client, body, subject, key)
+    assert answer.status_code == 201, answer.text
+    account_id: str = answer.json()["account_id"]
+    return account_id
+
+
+def test_an_opened_account_is_answered_with_its_place(client: TestClient) -> None:
+    answer = post(client)
+    assert answer.status_code == 201
+    account = answer.json()
+    assert account["institution"] == {"ispb": ISPB, "name": "GO Banking"}
+    assert {name: account[name] for name in ("name", "tax_id", "account_type", "branch")} == {
+        "name": "Ana Souza",
+        "tax_id": "52998224725",
+        "account_type": "CACC",
+        "branch": "0001",
+    }
+    assert answer.headers["location"] == f"/accounts/{account['account_id']}"
+    assert "idempotent-replayed" not in answer.headers
+    looked_at = get(client, answer.headers["location"]).json()
+    assert (looked_at.pop("available_cents"), looked_at.pop("on_hold_cents")) == (0, 0)
+    for shown in (account, looked_at):
+        shown["opened_at"] = datetime.fromisoformat(shown["opened_at"])
+    assert looked_at == account
+
+
+def test_the_same_request_again_is_answered_with_the_same_bytes(client: TestClient) -> None:
+    first, again = post(client), post(client)
+    assert again.status_code == 201
+    assert again.content == first.content
+    assert again.headers["location"] == first.headers["location"]
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+def test_spelling_of_the_tax_id_and_spaces_make_no_other_request(client: TestClient) -> None:
+    first = post(client)
+    again = post(client, BODY | {"tax_id": "52998224725", "name": " Ana Souza "})
+    assert again.content == first.content
+
+
+@pytest.mark.parametrize("change", [{"name": "Ana"}, {"account_type": "SVGS"}], ids=["name", "type"])
+def test_a_key_of_another_request_is_refused_for_good(client: TestClient, change: dict[str, str]) -> None:
+    opened(client)
+    problem(post(client, BODY | change), 422, "idempotency_key_reused", final=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "subject"),
+    [(BODY, BETO), (BETOS, ANA)],
+    ids=["the tax id is somebody else's", "the login has another tax id"],
+)
+def test_a_bound_tax_id_is_refused_for_good(client: TestClient, body: dict[str, str], subject: str) -> None:
+    opened(client)
+    document = problem(post(client, body, subject, "other"), 409, "tax_id_bound", final=True)
+    assert "529" not in document["detail"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [(OutcomeUnknown(), 504, "outcome_unknown"), (Unavailable(), 503, "unavailable")],
+    ids=["outcome unknown", "unavailable"],
+)
+def test_a_failure_decides_nothing_and_says_when_to_repeat(
+    client: TestClient, store: FakeStore, failure: Exception, status: int, code: str
+) -> None:
+    store.fails = failure
+    answer = post(client)
+    document = problem(answer, status, code)
+    assert answer.headers["retry-after"] == "1"
+    store.fails = None
+    account_id = opened(client)
+    assert document.get("account_id") in {None, account_id}
+    assert ("account_id" in document) is (code == "outcome_unknown")
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"name": ""}, "body.name"),
+        ({"name": "   "}, "body.name"),
+        ({"name": "x" * 121}, "body.name"),
+        ({"name": "a\nb"}, "body.name"),
+        ({"name": "\ud800"}, "body.name"),
+        ({"name": 7}, "body.name"),
+        ({"name": None}, "body.name"),
+        ({"tax_id": "529.982.247-26"}, "body.tax_id"),
+        ({"tax_id": 52998224725}, "body.tax_id"),
+        ({"tax_id": "1" * 21}, "body.tax_id"),
+        ({"account_type": "cacc"}, "body.account_type"),
+        ({"account_type": "SLRY"}, "body.account_type"),
+        ({"owner": "beto"}, "body.owner"),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_a_bad_opening_says_where_and_opens_nothing(
+    client: TestClient, store: FakeStore, change: dict[str, Any], where: str
+) -> None:
+    document = problem(post(client, BODY | change), 422, "invalid_request")
+    assert [each["where"] for each in document["errors"]] == [where]
+    assert store.profiles == {}
+
+
+@pytest.mark.parametrize("path", ["/accounts/{}", "/accounts/{}/entries"])
+def test_what_is_not_yours_is_not_there(client: TestClient, path: str) -> None:
+    account_id = opened(client)
+    others = get(client, path.format(account_id), BETO)
+    nobodys = get(client, path.format(NOBODYS), BETO)
+    document = problem(others, 404, "account_not_found")
+    # Nothing tells the two apart.
+    said = {name: value for name, value in document.items() if name not in {"instance", "request_id"}}
+    assert said.items() <= problem(nobodys, 404, "account_not_found").items()
+
+
+@pytest.mark.parametrize(
+    "path", ["/accounts", "/balances", f"/accounts/{NOBODYS}", f"/accounts/{NOBODYS}/entries"]
+)
+def test_nobody_sees_anything_without_a_token(client: TestClient, path: str) -> None:
+    problem(client.get(path), 401, "unauthenticated")
+
+
+def test_balances_are_those_of_the_caller_and_their_sum(client: TestClient, store: FakeStore) -> None:
+    first = opened(client)
+    second = opened(client, BODY | {"account_type": "SVGS"}, key="second")
+    of_beto = opened(client, BETOS, BETO)
+    store.write(first, "credit", "2026-11-25T12:00:01.000Z", 700)
+    store.write(first, "hold", "2026-11-25T12:00:02.000Z", -200, 200)
+    store.write(second, "credit", "2026-11-25T12:00:03.000Z", 41)
+    store.write(of_beto, "credit", "2026-11-25T12:00:04.000Z", 9)
+    body = get(client, "/balances").json()
+    assert body["total_cents"] == 541
+    assert {
+        each["account_id"]: (each["available_cents"], each["on_hold_cents"]) for each in body["accounts"]
+    } == {
+        first: (500, 200),
+        second: (41, 0),
+    }
+    assert all(each["institution"] == "GO Banking" and not each["stale"] for each in body["accounts"])
+    listed = get(client, "/accounts").json()["accounts"]
+    assert [each["account_id"] for each in listed] == [first, second]
+    assert [each["available_cents"] for each in listed] == [500, 41]
+
+
+def test_a_caller_without_accounts_has_nothing(client: TestClient) -> None:
+    assert get(client, "/balances").json() == {"total_cents": 0, "accounts": []}
+    assert get(client, "/accounts").json() == {"accounts": []}
+
+
+def history(client: TestClient, store: FakeStore) -> str:
+    """An account with two credits and one debit, and holds that no statement shows."""
+    account_id = opened(client)
+    store.write(account_id, "credit", "2026-11-25T12:00:01.000Z", 700)
+    store.write(account_id, "hold", "2026-11-26T12:00:02.000Z", -200, 200)
+    store.write(account_id, "debit", "2026-11-27T12:00:03.000Z", 0, -200)
+    store.write(account_id, "credit", "2026-12-02T12:00:04.000Z", 3)
+    return account_id
+
+
+def test_a_statement_shows_amounts_and_what_was_left(client: TestClient, store: FakeStore) -> None:
+    account_id = history(client, store)
+    body = get(client, f"/accounts/{account_id}/entries").json()
+    assert body["account_id"] == account_id
+    assert body["cursor"] is None
+    assert [
+        (each["kind"], each["amount_cents"], each["available_after_cents"], each["on_hold_after_cents"])
+        for each in body["entries"]
+    ] == [("credit", 3, 503, 0), ("debit", 200, 500, 0), ("credit", 700, 700, 0)]
+
+
+def test_a_statements_cursor_leads_to_the_next_page(client: TestClient, store: FakeStore) -> None:
+    path = f"/accounts/{history(client, store)}/entries?limit=2"
+    first = get(client, path).json()
+    second = get(client, f"{path}&cursor={first['cursor']}").json()
+    assert [each["seq"] for each in first["entries"] + second["entries"]] == [4, 3, 1]
+    assert second["cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "seqs"),
+    [
+        ("from=2026-11-26", [4, 3]),
+        ("to=2026-11-27", [3, 1]),
+        ("from=2026-11-27&to=2026-11-27", [3]),
+        ("from=2026-11-28&to=2026-12-01", []),
+        ("from=2026-12-31&to=2026-01-01", []),
+        ("from=0001-01-01&to=9999-12-31", [4, 3, 1]),
+    ],
+)
+def test_a_statement_is_of_the_days_that_were_asked_for(
+    client: TestClient, store: FakeStore, query: str, seqs: list[int]
+) -> None:
+    answer = get(client, f"/accounts/{history(client, store)}/entries?{query}")
+    assert answer.status_code == 200, answer.text
+    assert [each["seq"] for each in answer.json()["entries"]] == seqs
+
+
+@pytest.mark.parametrize(
+    ("query", "where"),
+    [
+        ("cursor=abc", "query.cursor"),
+        ("cursor=", "query.cursor"),
+        ("cursor=" + "a" * 65, "query.cursor"),
+        ("limit=0", "query.limit"),
+        ("limit=201", "query.limit"),
+        ("limit=x", "query.limit"),
+        ("from=2026-02-30", "query.from"),
+        ("to=yesterday", "query.to"),
+    ],
+)
+def test_a_bad_question_says_where(client: TestClient, store: FakeStore, query: str, where: str) -> None:
+    answer = get(client, f"/accounts/{history(client, store)}/entries?{query}")
+    assert [each["where"] for each in problem(answer, 422, "invalid_request")["errors"]] == [where]
+
+
+def test_an_id_that_is_none_is_a_bad_request(client: TestClient) -> None:
+    problem(get(client, "/accounts/1"), 422, "invalid_request")
