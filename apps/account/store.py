@@ -179,9 +179,12 @@ class AccountStore:
             request_hash=profile.request_hash,
             request_id=request_id,
         )
-        return transfers.hold(
-            order, self._ledger.balance(order.payer), balance, self._grant.lifetime, attempt
-        )
+        treasury = self._ledger.balance(order.payer)
+        try:
+            return transfers.hold(order, treasury, balance, self._grant.lifetime, attempt)
+        except Refusal as refusal:
+            # The treasury is under review, which says nothing about this customer: they may try again.
+            raise Unavailable(refusal.code) from refusal
 
     def _check_bindings(self, opening: Opening) -> None:
         """A subject has one tax id and a tax id one subject. Raises `Refusal`."""
