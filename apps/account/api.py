@@ -58,9 +58,7 @@ class OpenAccount(BaseModel):
 
     name: Annotated[
         str,
-        StringConstraints(
-            strip_whitespace=True, min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$"
-        ),
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=120, pattern=PRINTABLE),
     ] = Field(examples=["Ana Souza"])
     tax_id: Annotated[str, StringConstraints(max_length=20), AfterValidator(normalised)] = Field(
         description="CPF or CNPJ, with or without punctuation", examples=["529.982.247-25"]
