@@ -15,7 +15,7 @@ OWN_PROBLEMS = ("unauthenticated", "payload_too_large", "upstream_error")
 
 
 class Collision(Exception):  # noqa: N818
-    """Two services give one name to different schemas."""
+    """Two services give one name to different schemas, or to different ways to sign in."""
 
 
 def merged(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -24,10 +24,10 @@ def merged(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     schemes: dict[str, Any] = {}
     for service, document in documents.items():
         components = document.get("components", {})
-        schemes |= components.get("securitySchemes", {})
-        for name, schema in components.get("schemas", {}).items():
-            if schemas.setdefault(name, schema) != schema:
-                raise Collision(f"{service} describes '{name}' differently from another service")
+        for kind, known in (("schemas", schemas), ("securitySchemes", schemes)):
+            for name, described in components.get(kind, {}).items():
+                if known.setdefault(name, described) != described:
+                    raise Collision(f"{service} describes '{name}' differently from another service")
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         operation = documents[route.service]["paths"][route.template][route.method.lower()]

@@ -1,0 +1,13 @@
+"""The OpenAPI documents that the services give of themselves."""
+
+from typing import Any
+
+from apps.account.api import router as accounts
+from apps.kit.service import create_app
+from apps.transaction.api import router as transfers
+
+
+def of_services() -> dict[str, dict[str, Any]]:
+    """By name, each freshly made."""
+    routers = {"account": accounts, "transaction": transfers}
+    return {name: create_app(name, "1", [router]).openapi() for name, router in routers.items()}
