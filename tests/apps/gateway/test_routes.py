@@ -1,0 +1,95 @@
+"""Only what is listed is public, and only when it is written plainly."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.gateway.routes import ROUTES, Found, NotAllowed, Route, find
+
+ID = "aaaaaaaa-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
+def test_each_listed_operation_is_found_at_its_own_service(route: Route) -> None:
+    path = route.template.replace("{account_id}", ID).replace("{transfer_id}", ID)
+    assert find(route.method, path.encode()) == Found(route, path)
+
+
+def test_no_operation_is_listed_twice() -> None:
+    assert len({(route.method, route.template) for route in ROUTES}) == len(ROUTES)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "template", "allowed"),
+    [
+        ("DELETE", "/accounts", "/accounts", ("GET", "POST")),
+        ("HEAD", "/accounts", "/accounts", ("GET", "POST")),
+        ("OPTIONS", "/balances", "/balances", ("GET",)),
+        ("get", "/balances", "/balances", ("GET",)),
+        ("POST", f"/transfers/{ID}", "/transfers/{transfer_id}", ("GET",)),
+        ("POST", f"/accounts/{ID}/entries", "/accounts/{account_id}/entries", ("GET",)),
+    ],
+)
+def test_another_method_is_told_which_ones_there_are(
+    method: str, path: str, template: str, allowed: tuple[str, ...]
+) -> None:
+    assert find(method, path.encode()) == NotAllowed(template, allowed)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"",
+        b"/",
+        b"*",
+        b"accounts",
+        b"/account",
+        b"/Accounts",
+        b"/accounts/",
+        b"//accounts",
+        b"/accounts//entries",
+        b"/./accounts",
+        b"/accounts/.",
+        b"/accounts/..",
+        b"/accounts/...",
+        b"/accounts/../livez",
+        b"/accounts/../entries",
+        b"/transfers/../accounts",
+        b"/accounts/%2e%2e",
+        b"/accounts/%2E%2E/entries",
+        b"/accounts/..%2fentries",
+        b"/%61ccounts",
+        b"/accounts%2f" + ID.encode(),
+        b"/accounts/a%00b",
+        b"/accounts/a;b",
+        b"/accounts/a\\b",
+        b"/accounts/a b",
+        b"/accounts/a\nb",
+        b"/accounts/a\n",
+        b"/accounts/a\x00",
+        b"/accounts/a?b",
+        b"/accounts/a#b",
+        b"/accounts/a:b@c",
+        b"/accounts/\xc3\xa9",
+        b"/accounts/\xff",
+        b"/accounts/" + b"a" * 129,
+        b"/accounts/a/entries/b",
+        b"/livez",
+        b"/readyz",
+        b"/openapi.json",
+        b"http://elsewhere/accounts",
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_is_not_listed_or_not_plain_is_not_there(method: str, path: bytes) -> None:
+    assert find(method, path) is None
+
+
+@given(st.sampled_from(["GET", "POST", "PUT"]), st.binary(max_size=60))
+def test_what_is_forwarded_never_climbs_and_is_what_came(method: str, tail: bytes) -> None:
+    found = find(method, b"/accounts/" + tail)
+    if isinstance(found, Found):
+        assert found.path.encode() == b"/accounts/" + tail
+        assert not {"", ".", ".."} & set(found.path.split("/")[1:])
+        assert "%" not in found.path
