@@ -23,8 +23,9 @@ router = APIRouter(include_in_schema=False)
 class Gateway:
     """What the endpoints share: the connections to the services, and the API's description once read."""
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
+    def __init__(self, urls: Mapping[str, str], *, total_seconds: float) -> None:
         self._urls = dict(urls)
+        self._total_seconds = total_seconds
         self._proxy: Proxy | None = None
         self._description: dict[str, Any] | None = None
 
@@ -32,7 +33,7 @@ class Gateway:
     def proxy(self) -> Proxy:
         """The connections, made in the event loop that uses them."""
         if self._proxy is None:
-            self._proxy = Proxy(self._urls)
+            self._proxy = Proxy(self._urls, total_seconds=self._total_seconds)
         return self._proxy
 
     async def close(self) -> None:

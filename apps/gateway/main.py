@@ -1,6 +1,7 @@
 """The gateway: the only service that the outside reaches."""
 
 from apps.gateway.api import Gateway, router
+from apps.gateway.proxy import TOTAL_SECONDS
 from apps.kit import logs, service, settings
 from apps.kit.tokens import Verifier
 
@@ -16,7 +17,8 @@ def main() -> None:
     """Serves the public API."""
     config = settings.read(GatewaySettings)
     logs.configure(config.service, config.log_level)
-    gateway = Gateway({"account": config.url_account, "transaction": config.url_transaction})
+    urls = {"account": config.url_account, "transaction": config.url_transaction}
+    gateway = Gateway(urls, total_seconds=TOTAL_SECONDS)
     app = service.create_app(
         "GO Banking",
         "1",

@@ -1,7 +1,8 @@
 """Forwards a request to a service and streams the answer back.
 
-Only a GET that found no connection is tried again. Anything else that may have reached the service and got
-no answer ends as `504 outcome_unknown`: it decides nothing, and the client repeats it with the same key.
+Only a GET that found no connection is tried again here; aiohttp itself repeats a GET, once, whose
+connection broke before the answer. A POST goes out once: when it may have reached the service and got no
+answer it ends as `504 outcome_unknown`, which decides nothing, and the client repeats it with the same key.
 """
 
 import asyncio
@@ -44,11 +45,11 @@ _NOT_FORWARDED = _HOP_BY_HOP | {"host", "content-length", "cookie", "x-request-i
 class Proxy:
     """One pool of connections to all services. Make it inside a running event loop."""
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
+    def __init__(self, urls: Mapping[str, str], *, total_seconds: float) -> None:
         self._urls = dict(urls)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=POOL, keepalive_timeout=KEEPALIVE_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),
+            timeout=aiohttp.ClientTimeout(total=total_seconds, sock_connect=CONNECT_SECONDS),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -69,7 +70,7 @@ class Proxy:
             tries -= 1
             try:
                 answer = await self._send(request.method, url, headers, body)
-            except aiohttp.ClientConnectorError as error:
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
                 # No connection, so nothing was sent.
                 if tries == 0:
                     raise Problem(
@@ -106,7 +107,7 @@ class _Streamed(StreamingResponse):
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         super().__init__(answer.content.iter_chunked(CHUNK_BYTES), answer.status)
         self._answer = answer
-        dropped = _HOP_BY_HOP | {"server", "date"} | _named_in_connection(answer.headers.get("Connection"))
+        dropped = _HOP_BY_HOP | {"server", "date"} | _named_in(answer.headers.getall("Connection", []))
         self.raw_headers = [
             (name.lower(), value)
             for name, value in answer.raw_headers
@@ -136,7 +137,7 @@ def _without_answer(method: str) -> Problem:
 def _forwarded(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The headers that a service sees: none that claim an identity, none that belong to the connection."""
     given = list(headers)
-    named = _named_in_connection(next((value for name, value in given if name == "connection"), None))
+    named = _named_in(value for name, value in given if name == "connection")
     kept: dict[str, str] = {}
     for name, value in given:
         if name in _NOT_FORWARDED or name in named or name.startswith(_IDENTITY):
@@ -146,8 +147,9 @@ def _forwarded(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     return kept
 
 
-def _named_in_connection(value: str | None) -> frozenset[str]:
-    return frozenset(part.strip().lower() for part in (value or "").split(","))
+def _named_in(connection: Iterable[str]) -> frozenset[str]:
+    """The headers that `Connection` headers, of which there may be several, call the connection's own."""
+    return frozenset(part.strip().lower() for value in connection for part in value.split(","))
 
 
 async def all_documents(proxy: Proxy, services: Iterable[str]) -> list[Mapping[str, object]]:
