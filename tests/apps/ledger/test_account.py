@@ -1,0 +1,277 @@
+"""What may happen to one balance: every history adds up, and no rule gives way."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from apps.ledger import account
+from apps.ledger.account import (
+    INTERNAL_ITEMS,
+    TREASURY,
+    Balance,
+    Frozen,
+    Posting,
+    Refusal,
+    credit,
+    debit,
+    hold,
+    internal_item,
+    is_internal,
+    month_of,
+    open_account,
+    release,
+    unopened,
+)
+from apps.ledger.entries import GENESIS, fold
+from apps.ledger.transfer import iso
+from tests.apps.ledger.values import (
+    ANA,
+    AT,
+    LATER,
+    NOON,
+    TRANSFER_ID,
+    TREASURY_ITEM,
+    balance,
+    ids,
+    times,
+    treasury,
+)
+
+Rule = Callable[[Balance, int, str, str], Posting]
+Effect = tuple[int, int]
+
+RULES: dict[str, tuple[Rule, Effect]] = {
+    "hold": (hold, (-1, 1)),
+    "release": (release, (1, -1)),
+    "debit": (debit, (0, -1)),
+    "credit": (credit, (1, 0)),
+}
+"""Each rule, and what it does to available and to on_hold for each centavo of its amount."""
+
+steps = st.lists(
+    st.tuples(st.sampled_from(sorted(RULES)), st.integers(1, 50), ids, st.integers(-100, 100).map(timedelta)),
+    max_size=30,
+)
+"""A rule, its amount, the transfer, and how far the clock is from noon, in days: machines disagree."""
+
+
+def lived(start: Balance, history: list[tuple[str, int, str, timedelta]]) -> list[Posting]:
+    """The postings of a history, each held against a model that knows nothing but two numbers. What the
+    model forbids must be refused, and is left out."""
+    postings: list[Posting] = []
+    now, available, on_hold = start, start.available, start.on_hold
+    if not start.internal:
+        postings.append(open_account(start, AT))
+        now = postings[-1].after
+    for kind, amount, transfer_id, away in history:
+        rule, (sign_available, sign_on_hold) = RULES[kind]
+        wanted = (available + sign_available * amount, on_hold + sign_on_hold * amount)
+        if wanted[1] < 0:
+            with pytest.raises(AssertionError):
+                rule(now, amount, transfer_id, iso(NOON + away))
+            continue
+        if wanted[0] < 0 and not start.internal:
+            with pytest.raises(Refusal):
+                rule(now, amount, transfer_id, iso(NOON + away))
+            continue
+        posting = rule(now, amount, transfer_id, iso(NOON + away))
+        available, on_hold = wanted
+        assert posting.before == now
+        now = posting.after
+        assert (now.available, now.on_hold) == wanted
+        postings.append(posting)
+    return postings
+
+
+@pytest.mark.parametrize("start", [unopened(ANA, "ana", AT), unopened(TREASURY_ITEM, "", AT)])
+@given(history=steps)
+def test_any_history_is_gapless_chained_and_folds_to_the_balance(
+    start: Balance, history: list[tuple[str, int, str, timedelta]]
+) -> None:
+    postings = lived(start, history)
+    entries = [posting.entry for posting in postings]
+    assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+    hashes = [GENESIS, *(entry.hash for entry in entries)]
+    assert [entry.prev_hash for entry in entries] == hashes[: len(entries)]
+    folded = fold(start.account_id, entries)
+    now = postings[-1].after if postings else start
+    assert (folded.seq, folded.available, folded.on_hold, folded.last_hash) == (
+        now.seq,
+        now.available,
+        now.on_hold,
+        now.last_hash,
+    )
+    for posting in postings:
+        after, entry = posting.after, posting.entry
+        assert (after.seq, after.month, after.last_hash) == (entry.seq, entry.month, entry.hash)
+        assert after.on_hold >= 0
+        assert after.internal or after.available >= 0
+        assert replace(after, seq=0, available=0, on_hold=0, month=start.month, last_hash=GENESIS) == start
+
+
+@given(history=steps)
+def test_a_clock_that_goes_back_never_moves_an_entry_to_an_earlier_month(
+    history: list[tuple[str, int, str, timedelta]],
+) -> None:
+    entries = [posting.entry for posting in lived(unopened(TREASURY_ITEM, "", AT), history)]
+    months = [entry.month for entry in entries]
+    assert months == sorted(months)
+    newest = "202611"
+    for entry in entries:
+        newest = max(newest, month_of(entry.at))
+        assert entry.month == newest
+
+
+@pytest.mark.parametrize(
+    ("read", "at", "month"),
+    [
+        ("202611", "2026-11-30T23:59:59.999Z", "202611"),
+        ("202611", "2026-12-01T00:00:00.000Z", "202612"),
+        ("202611", "2026-10-31T23:59:59.999Z", "202611"),
+        ("202612", "2027-01-01T00:00:00.000Z", "202701"),
+        ("202701", "2026-12-31T23:59:59.999Z", "202701"),
+    ],
+    ids=["same", "next", "clock back", "next year", "clock back over the year"],
+)
+def test_an_entry_keeps_its_time_and_goes_to_the_newest_month(read: str, at: str, month: str) -> None:
+    posting = credit(balance(month=read), 1, TRANSFER_ID, at)
+    assert (posting.entry.at, posting.entry.month, posting.after.month) == (at, month, month)
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_an_entry_says_which_rule_which_transfer_and_what_moved(kind: str) -> None:
+    rule, (sign_available, sign_on_hold) = RULES[kind]
+    before = balance(available=1000, on_hold=400)
+    posting = rule(before, 300, TRANSFER_ID, LATER)
+    entry = posting.entry
+    assert (entry.account_id, entry.seq, entry.kind) == (ANA, 8, kind)
+    assert (entry.transfer_id, entry.at, entry.prev_hash) == (TRANSFER_ID, LATER, before.last_hash)
+    assert (entry.delta_available, entry.delta_on_hold) == (300 * sign_available, 300 * sign_on_hold)
+    assert (entry.available_after, entry.on_hold_after) == (
+        1000 + 300 * sign_available,
+        400 + 300 * sign_on_hold,
+    )
+    assert entry.hash == entry.sealed().hash
+    assert posting.before == before
+    assert posting.after == replace(
+        before,
+        seq=8,
+        available=entry.available_after,
+        on_hold=entry.on_hold_after,
+        last_hash=entry.hash,
+    )
+
+
+def test_an_account_opens_with_a_zero_entry_and_only_once() -> None:
+    new = unopened(ANA, "ana", AT)
+    assert new == Balance(ANA, "ana", 0, 0, 0, AT, "202611", GENESIS)
+    posting = open_account(new, AT)
+    entry = posting.entry
+    assert (entry.seq, entry.kind, entry.transfer_id, entry.prev_hash) == (1, "open", None, GENESIS)
+    assert (entry.delta_available, entry.delta_on_hold, entry.available_after, entry.on_hold_after) == (
+        0,
+        0,
+        0,
+        0,
+    )
+    with pytest.raises(AssertionError):
+        open_account(posting.after, AT)
+
+
+@pytest.mark.parametrize(
+    ("available", "amount", "on_hold"),
+    [(300, 300, 0), (301, 300, 0), (1, 1, 0), (300, 300, 999)],
+    ids=["all of it", "a centavo stays", "one centavo", "beside another hold"],
+)
+def test_a_hold_takes_up_to_the_last_centavo(available: int, amount: int, on_hold: int) -> None:
+    after = hold(balance(available=available, on_hold=on_hold), amount, TRANSFER_ID, AT).after
+    assert (after.available, after.on_hold) == (available - amount, on_hold + amount)
+
+
+@pytest.mark.parametrize(
+    ("available", "amount", "on_hold"),
+    [(299, 300, 0), (0, 1, 0), (299, 300, 300), (0, 10**12, 0)],
+    ids=["a centavo short", "nothing there", "held money is not available", "far from it"],
+)
+def test_a_hold_beyond_available_is_refused_with_what_is_there(
+    available: int, amount: int, on_hold: int
+) -> None:
+    with pytest.raises(Refusal) as refused:
+        hold(balance(available=available, on_hold=on_hold), amount, TRANSFER_ID, AT)
+    assert refused.value.code == "insufficient_funds"
+    assert refused.value.facts == {"available_cents": available}
+    assert str(refused.value).startswith("insufficient_funds: ")
+
+
+def test_an_internal_account_goes_below_zero() -> None:
+    held = hold(treasury(), 100_000, TRANSFER_ID, AT).after
+    assert (held.available, held.on_hold, held.total) == (-100_000, 100_000, 0)
+    assert debit(held, 100_000, TRANSFER_ID, AT).after.total == -100_000
+
+
+@pytest.mark.parametrize("start", [balance(available=0, frozen=True), treasury(frozen=True)])
+def test_a_hold_on_a_frozen_account_is_refused_before_its_money_is_looked_at(start: Balance) -> None:
+    with pytest.raises(Refusal) as refused:
+        hold(start, 1, TRANSFER_ID, AT)
+    assert refused.value.code == "account_frozen"
+    assert refused.value.facts == {}
+
+
+@pytest.mark.parametrize("kind", ["release", "debit", "credit"])
+@pytest.mark.parametrize("internal", [False, True], ids=["customer", "internal"])
+def test_nothing_is_posted_to_a_frozen_balance(kind: str, internal: bool) -> None:
+    name = TREASURY_ITEM if internal else ANA
+    frozen = balance(name, on_hold=300, frozen=True)
+    with pytest.raises(Frozen) as stopped:
+        RULES[kind][0](frozen, 300, TRANSFER_ID, AT)
+    assert stopped.value.account_id == name
+
+
+def test_a_frozen_balance_is_not_opened_and_not_posted_to_directly() -> None:
+    with pytest.raises(Frozen):
+        open_account(replace(unopened(ANA, "ana", AT), frozen=True), AT)
+    with pytest.raises(Frozen):
+        account.post(balance(frozen=True), "hold", TRANSFER_ID, AT, available=-1, on_hold=1)
+
+
+@pytest.mark.parametrize("kind", ["release", "debit"])
+def test_more_than_is_held_is_never_given_back_or_taken(kind: str) -> None:
+    with pytest.raises(AssertionError, match="on_hold below zero"):
+        RULES[kind][0](balance(on_hold=299), 300, TRANSFER_ID, AT)
+    assert RULES[kind][0](balance(on_hold=300), 300, TRANSFER_ID, AT).after.on_hold == 0
+
+
+def test_no_posting_takes_a_customer_below_zero() -> None:
+    with pytest.raises(AssertionError, match="available below zero"):
+        account.post(balance(available=299), "debit", TRANSFER_ID, AT, available=-300, on_hold=0)
+    assert (
+        account.post(
+            balance(available=300), "debit", TRANSFER_ID, AT, available=-300, on_hold=0
+        ).after.available
+        == 0
+    )
+
+
+@given(transfer_id=ids)
+def test_a_transfer_always_uses_the_same_one_of_the_internal_items(transfer_id: str) -> None:
+    item = internal_item(TREASURY, transfer_id)
+    assert item == internal_item(TREASURY, transfer_id)
+    assert item in {f"treasury#{number}" for number in range(INTERNAL_ITEMS)}
+    assert is_internal(item)
+    assert not is_internal(transfer_id)
+
+
+def test_transfers_spread_over_all_internal_items() -> None:
+    items = {internal_item(TREASURY, f"{number:08x}") for number in range(1000)}
+    assert len(items) == INTERNAL_ITEMS
+
+
+@example(at=AT)
+@given(at=times)
+def test_a_month_is_named_so_that_it_sorts(at: str) -> None:
+    assert month_of(at) == at[:7].replace("-", "")
+    assert month_of("2026-11-25T12:00:00.000Z") == "202611"

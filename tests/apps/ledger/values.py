@@ -1,0 +1,143 @@
+"""Ledger values for tests: fixed ones for examples, Hypothesis strategies for properties."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import strategies as st
+
+from apps.ledger.account import Balance, month_of, unopened
+from apps.ledger.entries import Entry
+from apps.ledger.items import Mark
+from apps.ledger.outbox import Lease, Row
+from apps.ledger.transfer import Attempt, Order, Transfer, iso
+
+NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+AT = "2026-11-25T12:00:00.000Z"
+LATER = "2026-11-25T12:00:01.000Z"
+LIFETIME = timedelta(minutes=30)
+
+ANA = "0a000000-0000-5000-8000-000000000001"
+BRUNO = "0b000000-0000-5000-8000-000000000002"
+TREASURY_ITEM = "treasury#3"
+TRANSFER_ID = "7e000000-0000-5000-8000-00000000000e"
+ATTEMPT = Attempt(NOON, "e0000000-0000-4000-8000-000000000001")
+NEXT_ATTEMPT = Attempt(NOON + timedelta(seconds=1), "e0000000-0000-4000-8000-000000000002")
+
+
+def balance(
+    account_id: str = ANA,
+    *,
+    owner: str = "ana",
+    available: int = 1000,
+    on_hold: int = 0,
+    month: str = "202611",
+    frozen: bool = False,
+) -> Balance:
+    """A balance in the middle of its life."""
+    return Balance(account_id, owner, 7, available, on_hold, AT, month, "a" * 64, frozen)
+
+
+def treasury(*, frozen: bool = False) -> Balance:
+    """An item of the bank's own account that was never used."""
+    new = unopened(TREASURY_ITEM, "", AT)
+    return Balance(**(vars(new) | {"frozen": frozen}))
+
+
+ORDER = Order(
+    transfer_id=TRANSFER_ID,
+    kind="transfer",
+    subject="ana",
+    payer=ANA,
+    payee=BRUNO,
+    amount_cents=300,
+    description="Almoço",
+    end_to_end_id="E9999901020261125120000000000001",
+    request_hash="c" * 64,
+    request_id="req-1",
+)
+GRANT = Order(
+    transfer_id=TRANSFER_ID,
+    kind="grant",
+    subject="",
+    payer=TREASURY_ITEM,
+    payee=ANA,
+    amount_cents=100_000,
+    description=None,
+    end_to_end_id=None,
+    request_hash="c" * 64,
+    request_id=None,
+)
+
+# DynamoDB keeps text as UTF-8, so half a surrogate pair never gets there.
+texts = st.text(st.characters(codec="utf-8"))
+cents = st.integers(-(10**17), 10**17)
+amounts = st.integers(1, 10**12)
+counts = st.integers(0, 10**12 - 1)
+hashes = st.text("0123456789abcdef", min_size=64, max_size=64)
+moments = st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+times = moments.map(iso)
+ids = st.uuids().map(str)
+account_ids = ids | st.builds(
+    "{}#{}".format, st.sampled_from(["treasury", "settlement"]), st.integers(0, 7).map(str)
+)
+
+balances = st.builds(
+    Balance,
+    account_id=account_ids,
+    owner=texts,
+    seq=counts,
+    available=cents,
+    on_hold=cents,
+    opened_at=times,
+    month=times.map(month_of),
+    last_hash=hashes,
+    frozen=st.just(False),
+)
+entries = st.builds(
+    Entry,
+    account_id=account_ids,
+    seq=counts,
+    kind=st.sampled_from(["open", "hold", "release", "debit", "credit"]),
+    transfer_id=st.none() | ids,
+    delta_available=cents,
+    delta_on_hold=cents,
+    available_after=cents,
+    on_hold_after=cents,
+    at=times,
+    month=times.map(month_of),
+    prev_hash=hashes,
+    hash=hashes,
+)
+transfers = st.builds(
+    Transfer,
+    transfer_id=ids,
+    kind=st.sampled_from(["transfer", "grant"]),
+    status=st.sampled_from(["HELD", "SETTLED", "REJECTED"]),
+    payer=account_ids,
+    payee=account_ids,
+    payer_owner=texts,
+    payee_owner=texts,
+    amount_cents=amounts,
+    description=st.none() | texts,
+    end_to_end_id=st.none() | texts,
+    created_at=times,
+    expires_at=times,
+    due_at=st.none() | times,
+    looks=counts,
+    decided_at=st.none() | times,
+    reason=st.none() | texts,
+    request_hash=hashes,
+    request_id=st.none() | texts,
+    event_id=ids,
+    answer=texts,
+)
+marks = st.builds(Mark, refused=st.integers(1), problem=texts)
+rows = st.builds(Row, shard=st.integers(0, 15), sort=texts, transfer_id=ids, event_id=ids, record=texts)
+leases = st.builds(
+    Lease,
+    shard=st.integers(0, 15),
+    owner=texts,
+    epoch=counts,
+    until=times,
+    memory=counts,
+    offsets=st.dictionaries(st.integers(0, 99), counts),
+)
