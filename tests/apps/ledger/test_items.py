@@ -1,0 +1,162 @@
+"""Ledger values in DynamoDB's shape: what was written is read back, and every number is a whole one."""
+
+import re
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.kit.dynamo import Client, Deadline, transact
+from apps.ledger import items
+from apps.ledger.account import Balance, Posting
+from apps.ledger.entries import Entry
+from apps.ledger.items import OPEN_SHARDS, Mark
+from apps.ledger.store import Clock, Ledger, Tables
+from apps.ledger.transfer import Transfer
+from tests.apps.ledger.fake_table import FakeTable
+from tests.apps.ledger.values import (
+    ANA,
+    NOON,
+    TRANSFER_ID,
+    balances,
+    counts,
+    entries,
+    ids,
+    marks,
+    transfers,
+)
+
+WHOLE = re.compile(r"-?[0-9]+")
+
+
+def ledger(table: FakeTable) -> Ledger:
+    return Ledger(cast("Client", table), Tables("t", "t", "t"), 1, clock=Clock(now=lambda: NOON))
+
+
+def assert_text_and_whole_numbers(item: Any) -> None:
+    for name, attribute in item.items():
+        ((kind, value),) = attribute.items()
+        assert isinstance(value, str), name
+        assert kind == "S" or (kind == "N" and WHOLE.fullmatch(value)), name
+
+
+def assert_no_fraction(value: Any) -> None:
+    for field in fields(value):
+        assert type(getattr(value, field.name)) in {str, int, bool, type(None)}, field.name
+
+
+@given(transfer=transfers)
+def test_a_transfer_is_read_back_as_it_was_written(transfer: Transfer) -> None:
+    item = items.transfer_item(transfer)
+    assert_text_and_whole_numbers(item)
+    found = items.transfer_of(item)
+    assert found == transfer
+    assert items.found_of(item) == transfer
+    assert_no_fraction(found)
+
+
+@given(entry=entries)
+def test_an_entry_is_read_back_as_it_was_sealed(entry: Entry) -> None:
+    item = items.entry_item(entry.sealed())
+    assert_text_and_whole_numbers(item)
+    found = items.entry_of(item)
+    assert found == entry.sealed()
+    assert found.sealed() == found
+    assert_no_fraction(found)
+
+
+def stored(balance: Balance, entry: Entry) -> Any:
+    """The item of a balance as a change writes it."""
+    table = FakeTable()
+    actions = ledger(table)._posting(Posting(balance, balance, entry))
+    transact(cast("Client", table), actions, Deadline.after(1))
+    return table.items[f"ACC#{balance.account_id}", "BAL"]
+
+
+@given(balance=balances, entry=entries)
+def test_a_balance_is_read_back_as_the_ledger_wrote_it(balance: Balance, entry: Entry) -> None:
+    item = stored(balance, entry)
+    assert_text_and_whole_numbers(item)
+    found = items.balance_of(item)
+    assert found == balance
+    assert_no_fraction(found)
+
+
+@given(balance=balances, entry=entries, why=st.sampled_from(["wrong_sum", ""]))
+def test_the_auditors_mark_freezes_a_balance_whatever_it_says(
+    balance: Balance, entry: Entry, why: str
+) -> None:
+    marked = items.balance_of(stored(balance, entry) | {"frozen": {"S": why}})
+    assert marked == replace(balance, frozen=True)
+
+
+@given(mark=marks)
+def test_a_refusal_leaves_a_mark_that_is_read_back_and_is_no_transfer(mark: Mark) -> None:
+    table = FakeTable()
+    seen = Mark(mark.refused - 1, "earlier") if mark.refused > 1 else None
+    assert ledger(table).refuse(TRANSFER_ID, seen, mark.problem) is None
+    (item,) = table.items.values()
+    assert_text_and_whole_numbers(item)
+    assert items.found_of(item) == mark
+    assert ledger(table).find(TRANSFER_ID) == mark
+    assert ledger(table).transfer(TRANSFER_ID) is None
+
+
+def test_a_mark_stays_for_a_day() -> None:
+    table = FakeTable()
+    ledger(table).refuse(TRANSFER_ID, None, "[]")
+    ttl = int(table.items[f"TX#{TRANSFER_ID}", "TX"]["ttl"]["N"])
+    assert datetime.fromtimestamp(ttl, UTC) == datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+def test_nothing_stands_where_there_is_no_item() -> None:
+    assert items.found_of(None) is None
+
+
+@given(transfer=transfers)
+def test_the_index_of_open_transfers_shows_only_those_with_a_next_look(transfer: Transfer) -> None:
+    item = items.transfer_item(transfer)
+    assert ("open_shard" in item) == ("due_at" in item) == (transfer.due_at is not None)
+
+
+@given(transfer_id=ids)
+def test_an_open_transfer_is_in_one_of_the_shards_that_the_sweep_reads(transfer_id: str) -> None:
+    assert items.open_shard(transfer_id) in {str(shard) for shard in range(OPEN_SHARDS)}
+
+
+@pytest.mark.parametrize(
+    ("last", "shard"), [("0", "0"), ("3", "3"), ("4", "0"), ("9", "1"), ("f", "3"), ("F", "3")]
+)
+def test_a_transfers_shard_is_its_last_digit(last: str, shard: str) -> None:
+    assert items.open_shard(TRANSFER_ID[:-1] + last) == shard
+
+
+def test_what_is_missing_is_no_attribute_but_zero_and_the_empty_text_are() -> None:
+    assert items.attributes({"none": None, "zero": 0, "empty": "", "below": -5, "digits": "7"}) == {
+        "zero": {"N": "0"},
+        "empty": {"S": ""},
+        "below": {"N": "-5"},
+        "digits": {"S": "7"},
+    }
+
+
+def test_the_places_of_stored_items_never_change() -> None:
+    assert items.balance_key(ANA) == {"pk": {"S": f"ACC#{ANA}"}, "sk": {"S": "BAL"}}
+    assert items.transfer_key(TRANSFER_ID) == {"pk": {"S": f"TX#{TRANSFER_ID}"}, "sk": {"S": "TX"}}
+    assert items.entries_partition(ANA, "202611") == f"ENT#{ANA}#202611"
+    assert items.entry_sort(42) == "000000000042"
+
+
+@given(entry=entries)
+def test_an_entry_is_kept_by_account_month_and_number(entry: Entry) -> None:
+    item = items.entry_item(entry)
+    assert item["pk"] == {"S": f"ENT#{entry.account_id}#{entry.month}"}
+    assert item["sk"] == {"S": f"{entry.seq:012d}"}
+
+
+@given(one=counts, other=counts)
+def test_entries_sort_by_number(one: int, other: int) -> None:
+    assert (items.entry_sort(one) < items.entry_sort(other)) == (one < other)
