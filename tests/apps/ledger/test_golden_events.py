@@ -1,0 +1,105 @@
+"""Every event that was ever on the wire, byte for byte: `golden/<event>.v<version>.json`.
+
+A golden file is a record as `record_from_json` reads it, written once and never changed: somewhere a topic,
+an outbox or a dead-letter queue still holds these bytes. Whoever changes an event raises its version and
+adds a file.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from apps.consumers.settle_transfers import Settlement
+from apps.kit import events
+from apps.kit.events import Record
+from apps.ledger import transfer
+from apps.ledger.outbox import row_of
+from apps.ledger.store import Ledger
+from apps.ledger.transfer import EVENT_VERSION, Change, hold, reject, settle
+from tests.apps.ledger.values import (
+    ATTEMPT,
+    BRUNO,
+    GRANT,
+    LIFETIME,
+    NEXT_ATTEMPT,
+    ORDER,
+    balance,
+    treasury,
+)
+
+FILES = sorted((Path(__file__).parent / "golden").glob("*.json"))
+
+
+def golden(name: str) -> Record:
+    return events.record_from_json((Path(__file__).parent / "golden" / name).read_text(encoding="utf-8"))
+
+
+def name_of(kind: str, version: int) -> str:
+    """`br.gobanking.transfer.held`, 1: `transfer_held.v1.json`."""
+    return f"{kind.removeprefix('br.gobanking.').replace('.', '_')}.v{version}.json"
+
+
+def held() -> Change:
+    return hold(ORDER, balance(), balance(BRUNO, owner="bruno"), LIFETIME, ATTEMPT)
+
+
+def settled() -> Change:
+    before = held()
+    return settle(before.transfer, before.postings[0].after, balance(BRUNO), NEXT_ATTEMPT)
+
+
+def rejected() -> Change:
+    """A grant, which has neither description nor request nor end-to-end id."""
+    before = hold(GRANT, treasury(), balance(), LIFETIME, ATTEMPT)
+    return reject(before.transfer, before.postings[0].after, "payee_unavailable", NEXT_ATTEMPT)
+
+
+def types() -> set[str]:
+    """The types of event that the code names."""
+    return {
+        value
+        for value in vars(transfer).values()
+        if isinstance(value, str) and value.startswith("br.gobanking.")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("transfer_held.v1.json", held),
+        ("transfer_settled.v1.json", settled),
+        ("transfer_rejected.v1.json", rejected),
+    ],
+)
+def test_todays_code_writes_exactly_these_bytes(name: str, change: Callable[[], Change]) -> None:
+    made = change()
+    assert name == name_of(made.event.type, made.event.version)
+    assert events.record_from_json(row_of(made.event, made.transfer, 1).record) == golden(name)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_event_ever_written_is_still_read_and_handled(path: Path) -> None:
+    record = golden(path.name)
+    event = events.decode(record.headers, record.value)
+    assert path.name == name_of(event.type, event.version)
+    assert events.encode(event, record.topic, record.key) == record
+    handlers = Settlement(cast("Ledger", None)).handlers()
+    assert event.version <= handlers[event.type][0]
+
+
+@pytest.mark.parametrize("kind", sorted(types()))
+def test_every_version_of_every_event_has_its_golden_file(kind: str) -> None:
+    expected = {name_of(kind, version) for version in range(1, EVENT_VERSION + 1)}
+    assert expected <= {path.name for path in FILES}
+
+
+def test_the_code_names_three_events() -> None:
+    assert types() == {held().event.type, settled().event.type, rejected().event.type}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_an_event_tells_nothing_that_is_only_for_the_ledger(path: Path) -> None:
+    data = events.decode(golden(path.name).headers, golden(path.name).value).data
+    assert not {"payer_owner", "payee_owner", "request_hash", "answer"} & set(data)
