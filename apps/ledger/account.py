@@ -16,6 +16,8 @@ INTERNAL_ITEMS = 8
 
 TREASURY = "treasury"
 
+_NO_AMOUNT = "an amount is above zero: below it, a credit would be a debit that no rule looks at"
+
 
 @dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818
@@ -100,6 +102,7 @@ def open_account(balance: Balance, at: str) -> Posting:
 
 def hold(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
     """Sets `amount` aside. Raises `Refusal` `account_frozen` or `insufficient_funds`."""
+    assert amount > 0, _NO_AMOUNT
     if balance.frozen:
         raise Refusal("account_frozen", "The account is under review; no money moves on it.")
     if not balance.internal and balance.available < amount:
@@ -113,16 +116,19 @@ def hold(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
 
 def release(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
     """Gives a hold back."""
+    assert amount > 0, _NO_AMOUNT
     return post(balance, "release", transfer_id, at, available=amount, on_hold=-amount)
 
 
 def debit(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
     """Takes held money away."""
+    assert amount > 0, _NO_AMOUNT
     return post(balance, "debit", transfer_id, at, available=0, on_hold=-amount)
 
 
 def credit(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
     """Adds money that has left another account."""
+    assert amount > 0, _NO_AMOUNT
     return post(balance, "credit", transfer_id, at, available=amount, on_hold=0)
 
 

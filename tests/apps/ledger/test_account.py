@@ -275,3 +275,11 @@ def test_transfers_spread_over_all_internal_items() -> None:
 def test_a_month_is_named_so_that_it_sorts(at: str) -> None:
     assert month_of(at) == at[:7].replace("-", "")
     assert month_of("2026-11-25T12:00:00.000Z") == "202611"
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+@pytest.mark.parametrize("amount", [0, -1, -300])
+def test_an_amount_that_is_not_above_zero_stops_the_process(kind: str, amount: int) -> None:
+    """A negative credit would be a debit that nobody checks."""
+    with pytest.raises(AssertionError, match="above zero"):
+        RULES[kind][0](balance(available=1000, on_hold=1000), amount, TRANSFER_ID, AT)
