@@ -118,6 +118,7 @@ def hold(
         raise Refusal("same_account", "An account cannot pay itself.")
     if payee is None or payee.internal:
         raise Refusal("payee_not_found", "No such account takes the money.")
+    _check_parties(order, payer, payee)
     transfer = Transfer(
         transfer_id=order.transfer_id,
         kind=order.kind,
@@ -148,6 +149,7 @@ def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: A
     assert transfer.status == "HELD"
     if payee is None:
         return reject(transfer, payer, "payee_unavailable", attempt)
+    _check_parties(transfer, payer, payee)
     settled = _decided(transfer, "SETTLED", None, attempt)
     postings = (
         account.debit(payer, transfer.amount_cents, transfer.transfer_id, attempt.at),
@@ -159,6 +161,7 @@ def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: A
 def reject(transfer: Transfer, payer: Balance, reason: str, attempt: Attempt) -> Change:
     """Gives held money back to the payer and says why. Raises `Frozen`."""
     assert transfer.status == "HELD"
+    _check_parties(transfer, payer, None)
     rejected = _decided(transfer, "REJECTED", reason, attempt)
     posting = account.release(payer, transfer.amount_cents, transfer.transfer_id, attempt.at)
     return Change(rejected, (posting,), _event(rejected, attempt))
@@ -182,6 +185,12 @@ def partition_key(transfer: Transfer) -> str:
     """The Kafka key of all events of a transfer: the account that is credited, so that one worker can
     batch its credits."""
     return transfer.payee
+
+
+def _check_parties(named: Order | Transfer, payer: Balance, payee: Balance | None) -> None:
+    """Money moves only on the balances of the parties; another one is a bug and stops the process."""
+    assert payer.account_id == named.payer, f"{payer.account_id} is not the party paying"
+    assert payee is None or payee.account_id == named.payee, f"{payee.account_id} is not the party paid"
 
 
 def _decided(transfer: Transfer, status: Status, reason: str | None, attempt: Attempt) -> Transfer:

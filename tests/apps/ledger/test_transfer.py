@@ -372,3 +372,32 @@ def test_all_events_of_a_transfer_carry_the_key_of_the_account_that_is_credited(
         replace(held().transfer, status="REJECTED"),
     ):
         assert partition_key(transfer) == BRUNO
+
+
+CARLA = balance("0c000000-0000-5000-8000-000000000003", owner="ana", available=900, on_hold=900)
+
+
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda: hold(ORDER, CARLA, PAYEE, LIFETIME, ATTEMPT),
+        lambda: hold(ORDER, balance(), CARLA, LIFETIME, ATTEMPT),
+        lambda: settle(held().transfer, CARLA, PAYEE, NEXT_ATTEMPT),
+        lambda: settle(held().transfer, payer(), CARLA, NEXT_ATTEMPT),
+        lambda: settle(held().transfer, CARLA, None, NEXT_ATTEMPT),
+        lambda: settle(held().transfer, PAYEE, payer(), NEXT_ATTEMPT),
+        lambda: reject(held().transfer, CARLA, "hold_expired", NEXT_ATTEMPT),
+    ],
+    ids=[
+        "hold on another payer",
+        "hold for another payee",
+        "settle from another payer",
+        "settle to another payee",
+        "settle back to another payer",
+        "settle the wrong way round",
+        "reject to another payer",
+    ],
+)
+def test_the_balance_of_somebody_else_stops_the_process(decide: Callable[[], Change]) -> None:
+    with pytest.raises(AssertionError, match="not the party"):
+        decide()
