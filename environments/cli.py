@@ -267,4 +267,4 @@ def _fail(message: str, code: int = 2) -> NoReturn:
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="gobank")
