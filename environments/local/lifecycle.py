@@ -43,7 +43,12 @@ def launch(state: State, options: Options, on_step: Callable[[str], None]) -> su
             [sys.executable, "-c", _PROGRAM, json.dumps(asdict(options))],
             cwd=ROOT,
             # Many threads on few cores: two arenas do, and hold less memory.
-            env={"MALLOC_ARENA_MAX": "2", **os.environ, "PYTHONPATH": str(ROOT)},
+            env={
+                "MALLOC_ARENA_MAX": "2",
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "GOBANK_HOME": str(state.folder),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,

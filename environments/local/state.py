@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,13 +23,13 @@ LEAVE_SECONDS = 2.0
 
 
 def home() -> Path:
-    """The folder of this checkout's environment."""
-    return Path(os.environ.get("GOBANK_HOME", ROOT / ".gobank"))
+    """The folder of this checkout's environment, absolute: the supervisor works in another folder."""
+    return Path(os.environ.get("GOBANK_HOME") or ROOT / ".gobank").absolute()
 
 
 @dataclass(frozen=True)
 class Started:
-    """A process of ours."""
+    """A process of ours. `began` is in seconds since the machine started."""
 
     pid: int
     began: float
@@ -36,13 +37,13 @@ class Started:
     @classmethod
     def of(cls, pid: int) -> "Started":
         """The process that has this id now."""
-        return cls(pid, psutil.Process(pid).create_time())
+        return cls(pid, _began(psutil.Process(pid)))
 
     def process(self) -> psutil.Process | None:
         """The process if it is still the same and alive."""
         try:
             found = psutil.Process(self.pid)
-            same = abs(found.create_time() - self.began) < 0.01
+            same = abs(_began(found) - self.began) < 0.01
             return found if same and found.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
@@ -118,12 +119,24 @@ class State:
         return found
 
     def forget(self) -> None:
-        """Removes what says that something is up."""
-        for path in (self.description, self._started):
-            path.unlink(missing_ok=True)
+        """Removes what says that something is up. What no supervisor of ours has recorded is not ours."""
+        if not self._started.exists():
+            return
         for folder in (self.tokens, self.jobs):
             for path in folder.glob("*"):
                 path.unlink(missing_ok=True)
+        self.description.unlink(missing_ok=True)
+        self._started.unlink()
+
+
+def _began(process: psutil.Process) -> float:
+    """When a process began, by a clock that nobody sets.
+
+    Linux counts from the machine's start and psutil adds the time of that, which moves by a second when
+    the clock is set or drifts: after that no process of ours would be ours any more.
+    """
+    began = process.create_time()
+    return began - psutil.boot_time() if sys.platform == "linux" else began
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
