@@ -47,17 +47,11 @@ def up(
         return
     if port is not None and _taken(port):
         _fail(f"--port {port}: something else listens there. Name another port, or leave it out.")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
     supervisor = _launched(state, options)
-    description = lifecycle.description(state)
-    said.print(
-        f"[green]The bank is up[/] after {description['seconds']} s: {description['gateway_url']} (see /docs)"
-    )
     if detach:
-        return
-    said.print("Ctrl-C takes it down.")
-    _follow(state, supervisor)
+        _say_up(state)
+    else:
+        _follow(state, supervisor)
 
 
 @app.command()
@@ -126,15 +120,11 @@ def demo(*, as_json: Annotated[bool, typer.Option("--json", help="Print only the
     from environments.local.demo import Demo, DemoFailed  # noqa: PLC0415 (slow to import)
 
     state = State(home())
-    ours = False
-    try:
-        description = lifecycle.description(state)
-    except NotUp:
-        ours = True
+    ours = state.supervisor() is None
+    if ours:
         _launched(state, Options())
-        description = lifecycle.description(state)
-    story = Demo(state, description, said if as_json else shown)
     try:
+        story = Demo(state, _description(state), said if as_json else shown)
         story.tell()
     except DemoFailed as error:
         _fail(f"The demo failed: {error}", code=1)
@@ -161,6 +151,9 @@ def audit(
 
 
 def _launched(state: State, options: Options) -> subprocess.Popen[str]:
+    """Starts the bank. From here on a closed terminal or a SIGTERM is a Ctrl-C."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         with said.status("starting") as spinner:
 
@@ -177,10 +170,19 @@ def _launched(state: State, options: Options) -> subprocess.Popen[str]:
         _fail("Stopped. Nothing is left running.", code=130)
 
 
+def _say_up(state: State) -> None:
+    description = lifecycle.description(state)
+    said.print(
+        f"[green]The bank is up[/] after {description['seconds']} s: {description['gateway_url']} (see /docs)"
+    )
+
+
 def _follow(state: State, supervisor: subprocess.Popen[str]) -> None:
-    """Stays until the environment ends, by Ctrl-C or by itself."""
+    """Stays until the environment ends, by Ctrl-C or by itself; whatever ends this ends the environment."""
     assert supervisor.stdout is not None
     try:
+        _say_up(state)
+        said.print("Ctrl-C takes it down.")
         for line in supervisor.stdout:
             told = json.loads(line)
             if "ended" in told:
@@ -188,9 +190,12 @@ def _follow(state: State, supervisor: subprocess.Popen[str]) -> None:
         supervisor.wait()
     except KeyboardInterrupt:
         said.print("taking the bank down")
-        lifecycle.down(state)
-        supervisor.wait()
         return
+    finally:
+        # Also where the terminal is closed and a message raises.
+        if supervisor.poll() is None:
+            lifecycle.down(state)
+            supervisor.wait()
     if supervisor.returncode < 0:
         lifecycle.down(state)
         _fail(

@@ -56,6 +56,7 @@ def launch(state: State, options: Options, on_step: Callable[[str], None]) -> su
             start_new_session=True,
         )
     assert supervisor.stdout is not None
+    failed: dict[str, Any] | None = None
     try:
         for line in supervisor.stdout:
             said = json.loads(line)
@@ -64,13 +65,15 @@ def launch(state: State, options: Options, on_step: Callable[[str], None]) -> su
             elif "ready" in said:
                 return supervisor
             elif "failed" in said:
-                supervisor.wait()
-                raise UpFailed(said["failed"], said["log"])
-    except KeyboardInterrupt:
+                failed = said
+    except BaseException:
+        # Also when nobody reads the steps any more: what nobody knows of must not run on.
         supervisor.terminate()
         supervisor.wait()
         raise
     supervisor.wait()
+    if failed is not None:
+        raise UpFailed(failed["failed"], failed["log"])
     raise UpFailed(
         f"the supervisor ended with {supervisor.returncode} while starting",
         (state.folder / "supervisor.log").read_text().splitlines()[-15:],
