@@ -7,12 +7,13 @@ import importlib.util
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, util
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -124,6 +125,8 @@ def end_fork_server() -> None:
     """Ends the fork server and waits until it has: nothing is left when this process ends."""
     with contextlib.suppress(OSError):
         forkserver._forkserver._stop()  # type: ignore[attr-defined]  # noqa: SLF001 (no public way)
+    # Its socket's folder in /tmp, which the end of this process without exit handlers would leave.
+    shutil.rmtree(util.get_temp_dir(), ignore_errors=True)
 
 
 def _answer(sender: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:

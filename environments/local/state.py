@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -58,12 +59,13 @@ class State:
         self.logs = folder / "logs"
         self.tokens = folder / "tokens"
         self.jobs = folder / "jobs"
+        self.ministack = folder / "ministack"
         self.ended = folder / "ended.txt"
         self._started = folder / "started.json"
 
     def prepare(self) -> None:
         """Makes the folders, readable by this user alone."""
-        for folder in (self.folder, self.logs, self.tokens, self.jobs):
+        for folder in (self.folder, self.logs, self.tokens, self.jobs, self.ministack):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextlib.contextmanager
@@ -125,6 +127,7 @@ class State:
         for folder in (self.tokens, self.jobs):
             for path in folder.glob("*"):
                 path.unlink(missing_ok=True)
+        shutil.rmtree(self.ministack, ignore_errors=True)
         self.description.unlink(missing_ok=True)
         self._started.unlink()
 

@@ -106,7 +106,7 @@ class Supervisor:
         kafka = self._broker()
         stack = MiniStack()
         self._step("starting the emulators")
-        self._start_emulator("ministack", stack.argv, stack.env)
+        self._start_emulator("ministack", stack.argv, stack.env_in(self.state.ministack))
         if kafka.argv:
             self._start_emulator("kafka", kafka.argv, kafka.env)
         dynamodb = self.options.dynamodb or stack.url
