@@ -8,9 +8,8 @@ nothing else; nobody else gets in. The first use fetches about 54 MB into `cache
 import base64
 import secrets
 import shutil
-import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from kafka.admin import (
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from apps.catalog import Catalog, Names, topics_produced
+from environments.local import emulators
 from environments.local.broker import Broker, BrokerUnavailable, free_port
 
 VERSION = "4.3.1"
@@ -65,14 +65,22 @@ def missing_tools() -> list[str]:
     return [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
 
 
-def prepare(directory: Path, catalog: Catalog, *, cache: Path = CACHE, port: int | None = None) -> Broker:
+def prepare(
+    directory: Path,
+    catalog: Catalog,
+    *,
+    cache: Path = CACHE,
+    port: int | None = None,
+    keep_waiting: Callable[[], None] = lambda: None,
+) -> Broker:
     """A formatted, empty Apache Kafka in `directory`, not started yet.
 
+    Calls `keep_waiting` now and then, which may raise: fetching takes minutes on a slow line.
     `BrokerUnavailable` without Java or Maven, or when they fail.
     """
     if missing := missing_tools():
         raise BrokerUnavailable(f"Apache Kafka needs {' and '.join(missing)} on the path (Java 17 or newer).")
-    jars = fetched(cache)
+    jars = fetched(cache, keep_waiting)
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     credentials = {service.name: (service.name, secrets.token_urlsafe(24)) for service in catalog.services}
@@ -86,8 +94,10 @@ def prepare(directory: Path, catalog: Catalog, *, cache: Path = CACHE, port: int
     cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
     _run(
         (*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)),
+        directory / "format.log",
         FORMAT_TIMEOUT_SECONDS,
         "could not format its storage",
+        keep_waiting,
     )
     return Broker(
         name="apache kafka",
@@ -106,7 +116,7 @@ def prepare(directory: Path, catalog: Catalog, *, cache: Path = CACHE, port: int
     )
 
 
-def fetched(cache: Path) -> Path:
+def fetched(cache: Path, keep_waiting: Callable[[], None] = lambda: None) -> Path:
     """The folder with Kafka's jars, fetched by Maven if this version is not there yet."""
     jars = cache.resolve() / VERSION
     if jars.is_dir():
@@ -125,8 +135,10 @@ def fetched(cache: Path) -> Path:
                 "dependency:copy-dependencies",
                 f"-DoutputDirectory={partial}",
             ),
+            partial / "fetch.log",
             DOWNLOAD_TIMEOUT_SECONDS,
             "could not be fetched",
+            keep_waiting,
         )
         if not jars.is_dir():
             partial.rename(jars)
@@ -214,11 +226,22 @@ def _allowed(service: str, operation: ACLOperation, kind: ResourceType, name: st
     return ACL(f"User:{service}", "*", operation, ACLPermissionType.ALLOW, ResourcePattern(kind, name))
 
 
-def _run(command: tuple[str, ...], timeout: float, failure: str) -> None:
+def _run(
+    command: tuple[str, ...], log: Path, timeout: float, failure: str, keep_waiting: Callable[[], None]
+) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        process = emulators.start(command, {}, log)
+    except OSError as error:
         raise BrokerUnavailable(f"Apache Kafka {failure}: {error}") from error
-    if done.returncode != 0:
-        last = "\n".join((done.stdout + done.stderr).strip().splitlines()[-10:])
+    deadline = time.monotonic() + timeout
+    try:
+        while process.poll() is None:
+            keep_waiting()
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(f"Apache Kafka {failure}: no end after {timeout:.0f} s")
+            time.sleep(0.02)
+    finally:
+        emulators.stop([process])
+    if process.returncode != 0:
+        last = "\n".join(log.read_text(errors="replace").strip().splitlines()[-10:])
         raise BrokerUnavailable(f"Apache Kafka {failure}:\n{last}")

@@ -153,7 +153,7 @@ class Supervisor:
             return tansu.prepare()
         if self.options.kafka == "apache":
             self._step("preparing Apache Kafka")
-            return apache_kafka.prepare(self.state.folder / "kafka", self.catalog)
+            return apache_kafka.prepare(self.state.folder / "kafka", self.catalog, keep_waiting=self._go_on)
         return broker.existing(self.options.kafka)
 
     def _ports(self) -> dict[str, int]:

@@ -1,8 +1,10 @@
 """The brokers as values: what is started, who may do what, and what is said where one cannot run."""
 
+import os
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from kafka.admin import ACL, ACLOperation
 
@@ -76,3 +78,27 @@ def test_passwords_are_not_shown_with_the_broker() -> None:
 
 def test_a_broker_that_nobody_runs_is_not_ready() -> None:
     assert not is_ready(existing("127.0.0.1:1"))
+
+
+class Stopped(Exception):  # noqa: N818
+    """The user has had enough."""
+
+
+def test_a_fetch_that_is_stopped_leaves_no_process_and_no_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / "maven.pid"
+    maven = tmp_path / "bin" / "mvn"
+    maven.parent.mkdir()
+    maven.write_text(f"#!/bin/sh\necho $$ > {written}.new\nmv {written}.new {written}\nexec sleep 600\n")
+    maven.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{maven.parent}:{os.environ['PATH']}")
+
+    def stop_once_it_runs() -> None:
+        if written.exists():
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        apache_kafka.fetched(tmp_path / "cache", stop_once_it_runs)
+    assert not psutil.pid_exists(int(written.read_text()))
+    assert list((tmp_path / "cache").iterdir()) == []
