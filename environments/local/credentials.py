@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from environments.local.names import ACCOUNT, role_name
 
 LIFE_SECONDS = 3600
@@ -75,7 +77,11 @@ class Credentials:
         expected = self._tokens.get(service)
         if expected is None or not hmac.compare_digest(expected.encode(), token.encode()):
             return 403, {"Message": "this token is not the service's"}
-        return 200, self._issue(service)
+        try:
+            return 200, self._issue(service)
+        except (BotoCoreError, ClientError) as error:
+            # botocore asks again, and goes on with the keys that it has until they end.
+            return 503, {"Message": f"no keys for {service} now: {type(error).__name__}"}
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         credentials = self
