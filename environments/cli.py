@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import psutil
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from environments.local import jobs, lifecycle, processes
 from environments.local.lifecycle import NotUp, UpFailed
@@ -43,6 +43,8 @@ def up(
     state = State(home())
     options = Options(port=_port(port), kafka=_kafka(kafka), dynamodb=_url(dynamodb))
     if state.supervisor() is not None and (description := state.described()) is not None:
+        if options != Options():
+            _fail(f"The bank is up already: {description['gateway_url']}. Take it down first: gobank down.")
         said.print(f"The bank is up already: {description['gateway_url']}")
         return
     if port is not None and _taken(port):
@@ -65,7 +67,7 @@ def status() -> None:
     """Show what runs where."""
     state = State(home())
     description = _description(state)
-    table = Table("what", "pid", "state", "resident", "where")
+    table = Table("what", "pid", "state", "resident", Column("where", overflow="fold"))
     for kind in ("emulators", "services"):
         for name, each in description[kind].items():
             alive, resident = _alive(each["pid"])
@@ -111,7 +113,7 @@ def login(
     try:
         sys.stdout.write(sign_in(description["cognito"], email, password or PASSWORD) + "\n")
     except SignInFailed as error:
-        _fail(f"{error}. Give the one that it was created with: --password.")
+        _fail(f"{error}.")
 
 
 @app.command()

@@ -110,11 +110,11 @@ class Supervisor:
         if kafka.argv:
             self._start_emulator("kafka", kafka.argv, kafka.env)
         dynamodb = self.options.dynamodb or stack.url
-        self._wait("ministack", stack.answers)
+        self._wait("ministack", "MiniStack", stack.answers)
         self._step("creating tables, roles and the user pool")
         names = LocalNames(self._ports(), {**DEFAULTS, **self._overrides()})
         pool = self._provisioned(names, dynamodb, stack.url)
-        self._wait("kafka", lambda: broker.is_ready(kafka))
+        self._wait("kafka", kafka.name, lambda: broker.is_ready(kafka))
         self._step("creating topics")
         broker.provision(kafka, self.catalog, names)
         life = int(os.environ.get("GOBANK_CREDENTIALS_SECONDS", LIFE_SECONDS))
@@ -211,22 +211,28 @@ class Supervisor:
         path.touch(mode=0o600)
         path.write_text(json.dumps({"module": service.module, "variables": variables}))
 
-    def _wait(self, emulator: str, ready: Callable[[], bool]) -> None:
+    def _wait(self, emulator: str, what: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
-            process = self._emulators.get(emulator)
-            log = self.state.logs / f"{emulator}.log"
-            if process is not None and process.poll() is not None:
-                raise StartFailed(f"{emulator} ended with {process.returncode} while starting", tail(log))
+            self._check_emulators()
             if time.monotonic() > deadline:
-                raise StartFailed(f"{emulator} does not answer after {START_SECONDS:.0f} s", tail(log))
+                # A server that the user has writes no log here; the one that is here is of an earlier run.
+                log = tail(self.state.logs / f"{emulator}.log") if emulator in self._emulators else []
+                raise StartFailed(f"{what} does not answer after {START_SECONDS:.0f} s", log)
             self._stop_or_sleep(0.02)
+
+    def _check_emulators(self) -> None:
+        for name, process in self._emulators.items():
+            if process.poll() is not None:
+                log = tail(self.state.logs / f"{name}.log")
+                raise StartFailed(f"{name} ended with {process.returncode} while starting", log)
 
     def _wait_for_services(self, names: LocalNames) -> None:
         """Until every one of them is ready. One that dies while it starts is restarted by nobody."""
         deadline = time.monotonic() + START_SECONDS
         waiting = set(self._services)
         while waiting:
+            self._check_emulators()
             for name, running in self._services.items():
                 if not running.process.is_alive():
                     why = f"{name} ended with {running.process.exitcode} while starting"
