@@ -14,7 +14,7 @@ COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 
 
 .PHONY: help demo up down test unit check format bench lock
 help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / /' | while read -r name what; do printf '%-8s %s\n' "$$name" "$$what"; done
 
 demo: .venv/local ## Two users, one transfer, from sign-up to audit
 	@$(GOBANK) demo
@@ -54,12 +54,15 @@ lock: $(UV) ## Compile the pins of every group of dependencies anew
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/bin/python: | $(UV)
-	@$(UV) venv --quiet --python 3.11 .venv 2>/dev/null || $(UV) venv --quiet .venv
+	@$(UV) venv --quiet --no-python-downloads --python 3.11 .venv 2>/dev/null || \
+		$(UV) venv --quiet --no-python-downloads --python ">=3.11" .venv
 
 .venv/local: requirements/local.txt | .venv/bin/python
+	@echo "Installing what the bank needs into .venv, once (about 180 MB)" >&2
 	@$(INSTALL) requirements/local.txt
 	@touch $@
 
 .venv/dev: requirements/dev.txt | .venv/bin/python
+	@echo "Installing what the checks and tests need into .venv, once" >&2
 	@$(INSTALL) requirements/dev.txt
 	@touch $@ .venv/local
