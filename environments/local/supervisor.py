@@ -29,6 +29,7 @@ from environments.local.broker import Broker, BrokerUnavailable
 from environments.local.credentials import LIFE_SECONDS, Credentials, role_keys
 from environments.local.ministack import MiniStack, root_client
 from environments.local.names import PREFIX, REGION, LocalNames
+from environments.local.ports import Ports
 from environments.local.processes import CallFailed, Program
 from environments.local.running import Running
 from environments.local.state import Started, State, home
@@ -81,6 +82,7 @@ class Supervisor:
     _services: dict[str, Running] = field(default_factory=dict)
     _description: dict[str, Any] = field(default_factory=dict)
     _credentials: Credentials | None = None
+    _held: Ports = field(default_factory=Ports)
 
     def run(self) -> int:
         """Runs until told to stop, or until something ends it; gives the exit code."""
@@ -103,8 +105,9 @@ class Supervisor:
     def _bring_up(self) -> None:
         started = time.monotonic()
         processes.prepare()
+        ports = self._ports()
         kafka = self._broker()
-        stack = MiniStack()
+        stack = MiniStack(self._held.take())
         self._step("starting the emulators")
         self._start_emulator("ministack", stack.argv, stack.env_in(self.state.ministack))
         if kafka.argv:
@@ -112,7 +115,7 @@ class Supervisor:
         dynamodb = self.options.dynamodb or stack.url
         self._wait("ministack", "MiniStack", stack.answers)
         self._step("creating tables, roles and the user pool")
-        names = LocalNames(self._ports(), {**DEFAULTS, **self._overrides()})
+        names = LocalNames(ports, {**DEFAULTS, **self._overrides()})
         pool = self._provisioned(names, dynamodb, stack.url)
         self._wait("kafka", kafka.name, lambda: broker.is_ready(kafka))
         self._step("creating topics")
@@ -150,24 +153,27 @@ class Supervisor:
 
     def _broker(self) -> Broker:
         if self.options.kafka is None:
-            return tansu.prepare()
+            return tansu.prepare(self._held.take())
         if self.options.kafka == "apache":
             self._step("preparing Apache Kafka")
-            return apache_kafka.prepare(self.state.folder / "kafka", self.catalog, keep_waiting=self._go_on)
+            return apache_kafka.prepare(
+                self.state.folder / "kafka",
+                self.catalog,
+                port=self._held.take(),
+                keep_waiting=self._go_on,
+            )
         return broker.existing(self.options.kafka)
 
     def _ports(self) -> dict[str, int]:
         ports: dict[str, int] = {}
+        if self.options.port is not None:
+            try:
+                ports["gateway"] = self._held.take(self.options.port)
+            except OSError as error:
+                raise StartFailed(f"--port {self.options.port}: {error.strerror}") from error
         for service in self.catalog.services:
-            if service.port is None:
-                continue
-            if service.name == "gateway" and self.options.port is not None:
-                ports[service.name] = self.options.port
-                continue
-            port = broker.free_port()
-            while port in ports.values() or port == self.options.port:
-                port = broker.free_port()
-            ports[service.name] = port
+            if service.port is not None and service.name not in ports:
+                ports[service.name] = self._held.take()
         return ports
 
     def _overrides(self) -> dict[str, str]:
@@ -326,6 +332,7 @@ class Supervisor:
         if self._credentials is not None:
             self._credentials.close()
         processes.end_fork_server()
+        self._held.close()
         self.state.forget()
 
     def _step(self, what: str) -> None:
