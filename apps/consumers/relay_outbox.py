@@ -2,12 +2,13 @@
 
 One process at a time holds the lease of a shard. After the broker's delivery reports one transaction puts
 the history rows, deletes the outbox rows and writes the lease, if that is still held. A report at or below
-the last one means that the broker lost what it had, so everything it took within the topic's retention goes
-back to the outbox.
+the last one, of whichever shard, means that the broker lost what it had: then everything that it took within
+the topic's retention goes back to the outbox, shard by shard and a page each turn. How far that got stands in
+the lease, so that the next holder goes on from there.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,8 +20,9 @@ from apps.consumers.process import WorkerSettings, working
 from apps.kit import dynamo, events, metrics, settings
 from apps.kit.dynamo import OutcomeUnknown, TableCheck, Unavailable
 from apps.kit.kafka import Delivery, Producer, PublishFailed
-from apps.ledger.outbox import BATCH, Lease, Outbox, Published
+from apps.ledger.outbox import BATCH, Lease, Outbox, Published, Search
 from apps.ledger.store import Clock
+from apps.ledger.transfer import iso
 
 LEASE = timedelta(seconds=10)
 FIRST_REST_SECONDS = 0.02
@@ -49,7 +51,12 @@ class Shard:
 
     number: int
     lease: Lease | None = None
-    look_for_lost_until: datetime | None = None
+
+    @property
+    def searching(self) -> bool:
+        """Whether there is more of the history to look through right now."""
+        search = self.lease.search if self.lease else None
+        return search is not None and search.phase != "rest"
 
 
 class Relay:
@@ -74,80 +81,123 @@ class Relay:
         self._retention = retention
         self._clock = clock or Clock()
         self._shards = [Shard(number) for number in range(shards)]
+        self._known: dict[int, Lease] = {}
+        """The lease of each shard as last seen, whoever holds it: partitions are shared by all of them."""
         self._reported_at: datetime | None = None
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Works until told to stop; rests longer while there is nothing to do."""
         rest = FIRST_REST_SECONDS
         while not stop.is_set():
-            beat()
-            rest = FIRST_REST_SECONDS if self.turn() else min(rest * 1.5, LONGEST_REST_SECONDS)
+            busy = self.turn(beat) or any(shard.searching for shard in self._shards)
+            rest = FIRST_REST_SECONDS if busy else min(rest * 1.5, LONGEST_REST_SECONDS)
             stop.wait(rest)
 
-    def turn(self) -> int:
+    def turn(self, beat: Callable[[], None] = lambda: None) -> int:
         """One look at every shard; gives how many events Kafka took."""
+        # All leases first: what another shard was told of the partitions counts for every shard.
+        for shard in self._shards:
+            beat()
+            self._guarded(self._hold, shard)
         taken = 0
         for shard in self._shards:
-            try:
-                taken += self._relay(shard)
-            except (Unavailable, OutcomeUnknown, PublishFailed) as error:
-                # The rows stay where they are. The lease is read again, since a write of it may stand.
-                metrics.emit("relay_failures", 1, reason=type(error).__name__)
-                shard.lease = None
+            beat()
+            taken += self._guarded(self._relay, shard)
         self._report()
         return taken
 
-    def _relay(self, shard: Shard) -> int:
-        lease = self._held(shard)
-        if lease is None:
+    def _guarded(self, step: Callable[[Shard], int], shard: Shard) -> int:
+        try:
+            return step(shard)
+        except (Unavailable, OutcomeUnknown, PublishFailed) as error:
+            # The rows stay where they are. The lease is read again, since a write of it may stand.
+            metrics.emit("relay_failures", 1, reason=type(error).__name__)
+            shard.lease = None
             return 0
-        if shard.look_for_lost_until is not None:
-            self._put_lost_back(shard, lease)
+
+    def _relay(self, shard: Shard) -> int:
+        self._look_for_lost(shard)
+        if shard.lease is None:
+            return 0
         rows = self._outbox.waiting(shard.number, BATCH)
         if not rows:
             return 0
+        # Before sending: what is reported from now on must lie above.
+        reported = self._reported(shard.lease.memory)
         deliveries = self._publisher.send([events.record_from_json(row.record) for row in rows])
         batch = [
             Published(row, each.partition, each.offset) for row, each in zip(rows, deliveries, strict=True)
         ]
-        self._noted(shard, lease, batch)
+        self._note(shard, batch, reported)
         return len(rows)
 
-    def _held(self, shard: Shard) -> Lease | None:
-        """The shard's lease, taken or renewed while half of its time is left."""
+    def _hold(self, shard: Shard) -> int:
+        """Takes the shard's lease, or renews it while half of its time is left."""
         now = self._clock.now()
-        if shard.lease is not None and datetime.fromisoformat(shard.lease.until) - now > LEASE / 2:
-            return shard.lease
-        seen = self._outbox.lease(shard.number)
-        taken = self._outbox.take_lease(seen, shard.number, self._owner, until=now + LEASE, now=now)
-        if taken is not None and taken.memory > 1 and shard.lease is None:
-            # The holder before may have stopped while it was putting back what a broker had lost.
-            shard.look_for_lost_until = now
-        shard.lease = taken
-        return taken
+        if shard.lease is None or datetime.fromisoformat(shard.lease.until) - now <= LEASE / 2:
+            seen = self._outbox.lease(shard.number)
+            if seen is not None:
+                self._known[shard.number] = seen
+            shard.lease = self._outbox.take_lease(seen, shard.number, self._owner, until=now + LEASE, now=now)
+        if shard.lease is not None:
+            self._known[shard.number] = shard.lease
+        return 0
 
-    def _noted(self, shard: Shard, lease: Lease, batch: Sequence[Published]) -> None:
+    def _reported(self, memory: int) -> Mapping[int, int]:
+        """The last offset that this memory of the broker has reported for each partition, to any shard."""
+        offsets: dict[int, int] = {}
+        for lease in self._known.values():
+            if lease.memory == memory:
+                for partition, offset in lease.offsets.items():
+                    offsets[partition] = max(offset, offsets.get(partition, -1))
+        return offsets
+
+    def _note(self, shard: Shard, batch: Sequence[Published], reported: Mapping[int, int]) -> None:
         """Writes down what the broker took, and notices when it has forgotten what it took before."""
-        lost = any(each.offset <= lease.offsets.get(each.partition, -1) for each in batch)
-        offsets = {} if lost else dict(lease.offsets)
+        seen = shard.lease
+        assert seen is not None
+        now = self._clock.now()
+        noted = seen
+        if lost := any(each.offset <= reported.get(each.partition, -1) for each in batch):
+            noted = _forgotten(seen, seen.memory + 1, now)
+        offsets = dict(noted.offsets)
         for each in batch:
             offsets[each.partition] = max(each.offset, offsets.get(each.partition, -1))
-        now = self._clock.now()
-        noted = replace(lease, offsets=offsets, memory=lease.memory + lost)
-        if not self._outbox.published(batch, noted, lease, now):
-            shard.lease = None
-            return
-        shard.lease = noted
+        noted = replace(noted, offsets=offsets)
+        self._keep(shard, noted, written=self._outbox.published(batch, noted, seen, now))
         if lost:
             metrics.emit("broker_memory_lost", 1)
-            shard.look_for_lost_until = now + LOST_AGAIN
 
-    def _put_lost_back(self, shard: Shard, lease: Lease) -> None:
+    def _look_for_lost(self, shard: Shard) -> None:
+        """Puts a page of what the broker has lost back, if it has and this shard's part is not done yet."""
+        seen = lease = shard.lease
+        if seen is None or lease is None:
+            return
         now = self._clock.now()
-        for row in self._outbox.lost(lease, now - self._retention):
-            self._outbox.put_back(row)
-        if shard.look_for_lost_until is not None and now >= shard.look_for_lost_until:
-            shard.look_for_lost_until = None
+        newest = max(each.memory for each in self._known.values())
+        if lease.memory < newest:
+            # Another shard saw it. Its partitions are ours too.
+            lease = _forgotten(lease, newest, now)
+        search = lease.search
+        if search is None or (search.phase == "rest" and iso(now) < search.again_at):
+            return
+        if search.phase == "rest":
+            search = Search("last", search.again_at)
+        rows, after = self._outbox.lost(lease, now - self._retention, search.after)
+        following: Search | None = None
+        if after is not None:
+            following = replace(search, after=after)
+        elif search.phase == "first":
+            following = Search("rest", search.again_at)
+        lease = replace(lease, search=following)
+        self._keep(shard, lease, written=self._outbox.put_lost_back(rows, lease, seen))
+        metrics.emit("events_put_back", len(rows))
+
+    def _keep(self, shard: Shard, lease: Lease, *, written: bool) -> None:
+        """What this process knows after a write of the lease, which another holder may have prevented."""
+        shard.lease = lease if written else None
+        if written:
+            self._known[shard.number] = lease
 
     def _report(self) -> None:
         """A heartbeat: no news of the outbox's age is bad news. All shards count, whoever holds their leases,
@@ -162,6 +212,11 @@ class Relay:
             return
         age = now - (now if oldest is None else datetime.fromisoformat(oldest))
         metrics.emit("outbox_age_seconds", max(0.0, age.total_seconds()), unit="Seconds")
+
+
+def _forgotten(lease: Lease, memory: int, now: datetime) -> Lease:
+    """The lease when the broker has lost its memory: nothing reported yet, everything to look for."""
+    return replace(lease, memory=memory, offsets={}, search=Search("first", iso(now + LOST_AGAIN)))
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ broker and becomes ready with it.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -192,13 +193,11 @@ class Producer:
     def _reports(self, client: Client, sent: Sequence[Pending | KafkaError]) -> list[Delivery]:
         deliveries: list[Delivery] = []
         failures: dict[int, KafkaError] = {}
-        patience = (DELIVERY_TIMEOUT_MS + REQUEST_TIMEOUT_MS) / 1000
+        # One deadline for all: when brokers are away, each report would be waited for just as long.
+        deadline = time.monotonic() + (DELIVERY_TIMEOUT_MS + REQUEST_TIMEOUT_MS) / 1000
         for index, pending in enumerate(sent):
             try:
-                if isinstance(pending, KafkaError):
-                    raise pending
-                report = pending.get(timeout=patience)
-                deliveries.append(Delivery(report.partition, report.offset))
+                deliveries.append(_delivery(pending, max(0.0, deadline - time.monotonic())))
             except KafkaError as error:
                 failures[index] = error
         if failures:
@@ -213,6 +212,16 @@ class Producer:
             if self._client is client:
                 self._client = None
         _close(client)
+
+
+def _delivery(pending: Pending | KafkaError, timeout: float) -> Delivery:
+    if isinstance(pending, KafkaError):
+        raise pending
+    report = pending.get(timeout=timeout)
+    if report.offset < 0:
+        # A duplicate that the broker knows and cannot place any more: nobody says where the record is.
+        raise KafkaError("no offset")
+    return Delivery(report.partition, report.offset)
 
 
 def _connected_producer(settings: KafkaSettings) -> Client:

@@ -5,11 +5,12 @@ report, in the transaction that puts its history row. A crash before that sends 
 at all. The row holds the record's bytes, so that every copy of an event is the same.
 """
 
+import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal, cast
 
 from apps.kit import dynamo, events
 from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, Unavailable
@@ -41,12 +42,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Search:
+    """A walk through the history for what a broker has lost, a page at a time.
+
+    The index may lag, so there is a `first` pass, a `rest`, and from `again_at` on (ISO 8601) a `last` pass.
+    `after` is where the present pass goes on.
+    """
+
+    phase: Literal["first", "rest", "last"]
+    again_at: str
+    after: str | None = None
+
+
+@dataclass(frozen=True)
 class Lease:
     """Who publishes a shard, until when, and how far the broker got.
 
     `epoch` rises when the holder changes. `offsets` is the last offset reported by partition; a report at
     or below it means that the broker lost its memory, and `memory` (which rises then) tells the history
-    rows of the lost broker from those of its successor.
+    rows of the lost broker from those of its successor. `search` goes on with whoever holds the lease next.
     """
 
     shard: int
@@ -55,6 +69,7 @@ class Lease:
     until: str
     memory: int
     offsets: Mapping[int, int]
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -109,16 +124,18 @@ class Outbox:
         At most `BATCH` rows. Raises `Unavailable` or `OutcomeUnknown`; the rows may be sent once more.
         """
         assert len(batch) <= BATCH
-        actions: list[dict[str, Any]] = [
-            {"Put": {"TableName": self._table, "Item": _lease_item(lease), **_still_held(seen)}}
-        ]
+        actions: list[dict[str, Any]] = []
         for each in batch:
             item = _history_item(each, lease, now)
             place = key(f"OUT#{each.row.shard}", each.row.sort)
             actions.append({"Put": {"TableName": self._table, "Item": item}})
             actions.append({"Delete": {"TableName": self._table, "Key": place}})
+        return self._write(actions, lease, seen)
+
+    def _write(self, actions: Sequence[Mapping[str, Any]], lease: Lease, seen: Lease) -> bool:
+        held = {"Put": {"TableName": self._table, "Item": _lease_item(lease), **_still_held(seen)}}
         try:
-            dynamo.transact(self._client, actions, Deadline.after(WRITE_SECONDS))
+            dynamo.transact(self._client, [held, *actions], Deadline.after(WRITE_SECONDS))
         except Cancelled as cancelled:
             if cancelled.only_contention:
                 raise Unavailable("contention") from cancelled
@@ -147,28 +164,35 @@ class Outbox:
         except ConditionFailed:
             return
 
-    def lost(self, lease: Lease, since: datetime) -> list[Row]:
-        """The rows that only an earlier memory of the broker took, younger than `since`."""
-        rows: list[Row] = []
-        more: dict[str, Any] = {}
-        while True:
-            answer = dynamo.read(
-                self._client.query,
-                TableName=self._table,
-                IndexName="history",
-                KeyConditionExpression="history_shard = :shard AND published_at >= :since",
-                FilterExpression="memory < :memory",
-                ExpressionAttributeValues={
-                    ":shard": text(str(lease.shard)),
-                    ":since": text(iso(since)),
-                    ":memory": number(lease.memory),
-                },
-                **more,
-            )
-            rows += [_history_row(item) for item in answer["Items"]]
-            if "LastEvaluatedKey" not in answer:
-                return rows
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+    def lost(self, lease: Lease, since: datetime, after: str | None) -> tuple[list[Row], str | None]:
+        """A page of the rows that only an earlier memory of the broker took, younger than `since`; and where
+        the next page goes on, if there is one."""
+        answer = dynamo.read(
+            self._client.query,
+            TableName=self._table,
+            IndexName="history",
+            KeyConditionExpression="history_shard = :shard AND published_at >= :since",
+            FilterExpression="memory < :memory",
+            ExpressionAttributeValues={
+                ":shard": text(str(lease.shard)),
+                ":since": text(iso(since)),
+                ":memory": number(lease.memory),
+            },
+            Limit=BATCH,
+            **({"ExclusiveStartKey": json.loads(after)} if after else {}),
+        )
+        following = answer.get("LastEvaluatedKey")
+        rows = [_history_row(item) for item in answer["Items"]]
+        return rows, json.dumps(following) if following else None
+
+    def put_lost_back(self, rows: Sequence[Row], lease: Lease, seen: Lease) -> bool:
+        """Puts rows where they were and writes the lease, while it is still this holder's (`seen`).
+
+        A row that is there already has the same bytes. At most `BATCH` rows; raises as `published` does.
+        """
+        assert len(rows) <= BATCH
+        actions = [{"Put": {"TableName": self._table, "Item": row.item()}} for row in rows]
+        return self._write(actions, lease, seen)
 
     def lease(self, shard: int) -> Lease | None:
         """The lease of a shard as it stands."""
@@ -192,6 +216,7 @@ class Outbox:
             until=iso(until),
             memory=seen.memory if seen else 1,
             offsets=seen.offsets if seen else {},
+            search=seen.search if seen else None,
         )
         return lease if self._replace(lease, seen) else None
 
@@ -267,7 +292,10 @@ def _lease_item(lease: Lease) -> dict[str, Attribute]:
         {"owner": lease.owner, "epoch": lease.epoch, "until": lease.until, "memory": lease.memory}
     )
     offsets = {"M": {str(partition): number(offset) for partition, offset in lease.offsets.items()}}
-    return _lease_key(lease.shard) | values | {"offsets": offsets}
+    item: dict[str, Attribute] = _lease_key(lease.shard) | values | {"offsets": offsets}
+    if lease.search is not None:
+        item["search"] = {"M": attributes(vars(lease.search))}
+    return item
 
 
 def _lease_of(item: dynamo.Item, shard: int) -> Lease:
@@ -278,4 +306,10 @@ def _lease_of(item: dynamo.Item, shard: int) -> Lease:
         until=item["until"]["S"],
         memory=int(item["memory"]["N"]),
         offsets={int(name): int(value["N"]) for name, value in item["offsets"]["M"].items()},
+        search=_search_of(item["search"]["M"]) if "search" in item else None,
     )
+
+
+def _search_of(item: dynamo.Item) -> Search:
+    phase = cast("Literal['first', 'rest', 'last']", item["phase"]["S"])
+    return Search(phase, item["again_at"]["S"], item["after"]["S"] if "after" in item else None)

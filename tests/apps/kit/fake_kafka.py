@@ -38,10 +38,12 @@ class Sent:
 
 @dataclass
 class FakeBroker:
-    """`topics` gives partition counts. `away` refuses connections; `refused` topics cannot be written."""
+    """`topics` gives partition counts. `away` refuses connections; `refused` topics cannot be written;
+    `vague`, it knows a record without knowing its offset."""
 
     topics: Mapping[str, int]
     away: bool = False
+    vague: bool = False
     refused: set[str] = field(default_factory=set)
     committed: dict[tuple[str, Any], int] = field(default_factory=dict)
     logs: dict[Any, list[Stored]] = field(default_factory=dict)
@@ -100,7 +102,8 @@ class FakeProducer:
             raise KafkaTimeoutError
         if topic in self.broker.refused:
             return Sent(None)
-        return Sent(self.broker.append(topic, key, value, headers or []))
+        report = self.broker.append(topic, key, value, headers or [])
+        return Sent(report._replace(offset=-1) if self.broker.vague else report)
 
     def close(self, timeout: float | None = None) -> None:
         self.closed = True

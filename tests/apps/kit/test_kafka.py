@@ -85,6 +85,14 @@ def test_brokers_that_went_away_fail_every_record_without_waiting_for_each() -> 
     producer.ready()
 
 
+def test_a_report_without_an_offset_is_no_report() -> None:
+    kafka = broker()
+    kafka.vague = True
+    with pytest.raises(PublishFailed) as failed:
+        Producer(SETTINGS, kafka.producer).send([record("a")])
+    assert failed.value.indexes == (0,)
+
+
 def test_foreign_bytes_are_forwarded_as_they_are() -> None:
     kafka = broker()
     producer = Producer(SETTINGS, kafka.producer)
