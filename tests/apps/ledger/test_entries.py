@@ -109,6 +109,15 @@ def test_money_that_comes_from_nowhere_is_a_wrong_sum(place: int, name: str, by:
     assert f"entry {place + 1} " in drifted.detail
 
 
+@given(place=places, by=st.integers(1, 10**12))
+def test_held_money_that_shows_as_available_is_a_wrong_sum(place: int, by: int) -> None:
+    """The total is right, so only each part on its own tells."""
+    sealed = chain()[place]
+    more, less = sealed.available_after + by, sealed.on_hold_after - by
+    forged = replace(sealed, available_after=more, on_hold_after=less).sealed()
+    assert drift(with_entry(place, forged)).what == "wrong_sum"
+
+
 @pytest.mark.parametrize("place", range(LENGTH - 1))
 def test_an_entry_left_out_is_a_gap(place: int) -> None:
     drifted = drift([*chain()[:place], *chain()[place + 1 :]])
