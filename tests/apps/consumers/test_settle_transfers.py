@@ -156,3 +156,16 @@ def test_what_passes_in_a_moment_needs_no_second_delivery(bank: Bank, fault: Any
     Settlement(bank.ledger).settle(event)
     assert state(bank, event) == AFTER
     assert bank.auditor.audit().ok
+
+
+@pytest.mark.parametrize("who", ["payer", "payee"])
+def test_an_account_that_is_frozen_at_the_last_moment_moves_no_money(bank: Bank, who: str) -> None:
+    event = held(bank)
+
+    def freeze_first(_: str, call: Any) -> Any:
+        bank.auditor.freeze(Drift(str(event.data[who]), "wrong_sum", "a test"))
+        return call()
+
+    bank.client.faults = [freeze_first]
+    Settlement(bank.ledger).settle(event)
+    assert state(bank, event) == BEFORE
