@@ -285,8 +285,8 @@ def environment(catalog: Catalog, name: str, names: Names[T]) -> dict[str, T | s
     Besides settings: `SERVICE`; `PORT` where it has one; `TABLE_<TABLE>` for each of its tables;
     `TOPIC_<TOPIC>` for each topic that it may touch, with `KAFKA_PRODUCES`, `KAFKA_CONSUMES` and
     `KAFKA_DEAD_LETTER` listing them by catalog name and `KAFKA_GROUP`; `RETENTION_HOURS_<TOPIC>` for each
-    topic that it produces (a dead letter is not its product); `URL_<SERVICE>` for exactly the services that
-    list it among their callers; `SECRET_<SECRET>` for each secret.
+    topic that it produces (a dead letter is not its product) and `AWS_DEFAULT_REGION`; `URL_<SERVICE>` for
+    exactly the services that list it among their callers; `SECRET_<SECRET>` for each secret.
     """
     service = catalog.service(name)
     variables: dict[str, T | str] = {"SERVICE": service.name}
@@ -314,6 +314,8 @@ def _kafka_variables(catalog: Catalog, service: Service, names: Names[T]) -> dic
     if not touched:
         return {}
     variables: dict[str, T | str] = {_variable(key): names.setting(key) for key in KAFKA_SETTINGS}
+    # kafka-python signs for MSK with botocore, which looks for the region under this name alone.
+    variables["AWS_DEFAULT_REGION"] = names.setting("aws_region")
     variables |= {f"TOPIC_{_variable(topic)}": names.topic(topic) for topic in sorted(touched)}
     for topic in sorted(service.produces):
         variables[f"RETENTION_HOURS_{_variable(topic)}"] = str(catalog.topic(topic).retention_hours)

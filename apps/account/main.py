@@ -1,6 +1,9 @@
 """The Account Service: accounts, balances and statements. Builds everything and serves until told to stop."""
 
 from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from apps.account.api import AccountService, router
 from apps.account.store import AccountStore, Grant
@@ -19,9 +22,9 @@ class AccountSettings(settings.ApiSettings):
     table_events: str
     dynamodb_endpoint: str | None = None
     ispb: str
-    opening_grant_cents: int
-    hold_minutes: int
-    outbox_shards: int
+    opening_grant_cents: Annotated[int, Field(ge=0)]
+    hold_minutes: Annotated[int, Field(ge=1)]
+    outbox_shards: Annotated[int, Field(ge=1)]
 
 
 def main() -> None:

@@ -13,6 +13,11 @@ PAGE = 100
 """Entries read at a time; holds and releases among them are left out of the page."""
 _CURSOR = re.compile(r"([0-9]{4}(?:0[1-9]|1[0-2]))\.([0-9]{1,12})")
 
+MOST_READS = 25
+"""Reads for one page: holds and releases, or months in which nothing happened, can lie between two lines."""
+ABOVE_ALL = 10**12 - 1
+"""Above every entry number that there can be: a cursor that begins a month."""
+
 
 @dataclass(frozen=True)
 class Period:
@@ -67,13 +72,20 @@ ReadMonth = Callable[[str, int | None, int], tuple[list[Entry], bool]]
 
 
 def page(balance: Balance, period: Period, cursor: Cursor | None, limit: int, read: ReadMonth) -> Page:
-    """The next `limit` debits and credits of the period. Reads month by month, backwards in time."""
+    """The next `limit` debits and credits of the period. Reads month by month, backwards in time.
+
+    A page that has read for long is given as it is, short or even empty, with the cursor to go on from.
+    """
     month, below = _start(balance, period, cursor)
     oldest = month_of(balance.opened_at)
     if period.first is not None:
         oldest = max(oldest, month_of(period.first.isoformat()))
     found: list[Entry] = []
+    reads = 0
     while month >= oldest:
+        if reads == MOST_READS:
+            return Page(tuple(found), Cursor(month, ABOVE_ALL if below is None else below))
+        reads += 1
         entries, more = read(month, below, PAGE)
         for entry in entries:
             if entry.kind in STATEMENT_KINDS and period.has(entry.at):

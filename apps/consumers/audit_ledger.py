@@ -24,19 +24,26 @@ class AuditSettings(LoopSettings):
     audit_seconds: float
 
 
-def audit(auditor: Auditor) -> Report:
-    """One audit: reports it as metrics and freezes what drifts."""
-    report = auditor.audit()
+def audit(auditor: Auditor, beat: Callable[[], None] = lambda: None) -> Report:
+    """One audit: reports it as metrics and freezes what drifts, each account for itself."""
+    report = auditor.audit(beat)
+    metrics.emit("drift", len(report.drift))
+    metrics.emit("ledger_sum_cents", report.sum_cents)
+    metrics.emit("outbox_age_seconds", report.outbox_age_seconds, unit="Seconds")
     for drift in report.drift:
+        beat()
         _log.error("an account drifts", extra={"account_id": drift.account_id, "what": drift.what})
         try:
             auditor.freeze(drift)
         except LookupError:
             # Its balance itself is gone: nothing can move there, and the others must still be frozen.
             _log.error("there is no balance to freeze", extra={"account_id": drift.account_id})
-    metrics.emit("drift", len(report.drift))
-    metrics.emit("ledger_sum_cents", report.sum_cents)
-    metrics.emit("outbox_age_seconds", report.outbox_age_seconds, unit="Seconds")
+        except (Unavailable, OutcomeUnknown) as error:
+            _log.error(
+                "an account was not frozen",
+                extra={"account_id": drift.account_id, "error": type(error).__name__},
+            )
+            metrics.emit("freeze_failures", 1)
     return report
 
 
@@ -45,7 +52,7 @@ def run(auditor: Auditor, every_seconds: float, stop: threading.Event, beat: Cal
     while not stop.is_set():
         beat()
         try:
-            audit(auditor)
+            audit(auditor, beat)
         except (Unavailable, OutcomeUnknown) as error:
             _log.warning("an audit was broken off", extra={"error": type(error).__name__})
         rest = every_seconds

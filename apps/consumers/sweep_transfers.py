@@ -40,18 +40,19 @@ class Sweep:
         """Works until told to stop."""
         while not stop.is_set():
             for shard in range(OPEN_SHARDS):
-                beat()
-                self.turn(shard)
+                self.turn(shard, beat)
             stop.wait(REST_SECONDS)
 
-    def turn(self, shard: int) -> int:
+    def turn(self, shard: int, beat: Callable[[], None] = lambda: None) -> int:
         """One look at the transfers of a shard that are due; gives how many there were."""
+        beat()
         try:
             due = self._ledger.due(shard, BATCH)
         except Unavailable as error:
             metrics.emit("sweep_failures", 1, reason=type(error).__name__)
             return 0
         for transfer_id in due:
+            beat()
             try:
                 self.look(transfer_id)
             except (Unavailable, OutcomeUnknown) as error:

@@ -9,7 +9,8 @@ from apps.kit.problems import responses
 TITLE = "GO Banking"
 DESCRIPTION = (
     "Accounts, balances and transfers. Errors are problem documents (RFC 9457) with a stable `code`. "
-    "Repeat a POST with the same Idempotency-Key until the answer is a 201 or a problem with `final: true`."
+    "Repeat a POST with the same Idempotency-Key until the answer is a 201 or a problem with `final: true`. "
+    "A 400, 413, 415, 422 or 431 without it says that the request itself must be corrected."
 )
 OWN_PROBLEMS = ("unauthenticated", "payload_too_large", "upstream_error")
 

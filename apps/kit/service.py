@@ -19,10 +19,10 @@ from starlette.exceptions import HTTPException
 
 from apps.kit import logs
 from apps.kit.problems import CODES, MEDIA_TYPE, Problem, ProblemDocument, responses
-from apps.kit.tokens import Caller, InvalidToken, Verifier
+from apps.kit.protocol import LimitedProtocol
+from apps.kit.tokens import Caller, InvalidToken, NoKeys, Verifier
 
 BODY_LIMIT_BYTES = 16 * 1024
-HEADER_LIMIT_BYTES = 64 * 1024
 SECURITY_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -49,6 +49,10 @@ def caller(request: Request) -> Caller:
         raise unauthenticated("Send an access token: Authorization: Bearer <token>.", "Bearer")
     try:
         return verifier.verify(token.strip())
+    except NoKeys as error:
+        raise Problem(
+            503, "unavailable", "No caller can be verified yet.", headers={"Retry-After": "1"}
+        ) from error
     except InvalidToken as error:
         _log.info("a token was refused", extra={"error": type(error).__name__})
         raise unauthenticated(
@@ -144,7 +148,7 @@ def serve(app: FastAPI, host: str, port: int) -> None:
         server_header=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
-        h11_max_incomplete_event_size=HEADER_LIMIT_BYTES,
+        http=LimitedProtocol,
     )
 
 
@@ -211,7 +215,8 @@ def _health(checks: Sequence[Callable[[], None]]) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/livez")
-    def livez() -> dict[str, str]:
+    async def livez() -> dict[str, str]:
+        # In the event loop: threads that wait for a slow store must not make a live service look dead.
         return {"status": "live"}
 
     @router.get("/readyz")

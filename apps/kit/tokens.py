@@ -76,7 +76,7 @@ class KeySet:
         return bool(self._keys)
 
     def key(self, kid: str) -> Any:
-        """The key with this id. Raises `InvalidToken` when the pool has none."""
+        """The key with this id. Raises `InvalidToken` when the pool has none, `NoKeys` when nobody knows."""
         if kid not in self._keys:
             with self._lock:
                 if kid not in self._keys and self._clock() - self._asked_at >= MISS_COOLDOWN_SECONDS:
@@ -84,6 +84,8 @@ class KeySet:
         try:
             return self._keys[kid]
         except KeyError:
+            if not self._keys:
+                raise NoKeys(self._url) from None
             raise InvalidToken("unknown kid") from None
 
     def refresh(self) -> None:
@@ -143,10 +145,11 @@ class Verifier:
             raise NoKeys(self._issuer)
 
     def verify(self, token: str) -> Caller:
-        """The caller that the token proves. Raises `InvalidToken`, whatever is wrong."""
+        """The caller that the token proves. Raises `InvalidToken`, whatever is wrong with it, and `NoKeys`
+        while the pool's keys were never read: then nobody knows whether it is."""
         try:
             return self._caller(self._claims(token))
-        except InvalidToken:
+        except (InvalidToken, NoKeys):
             raise
         except Exception as error:
             # python-jose lets TypeError, RecursionError and others out for hostile input.

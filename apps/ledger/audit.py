@@ -6,13 +6,15 @@ after them. What moved in between shows as later entries; what does not fit even
 zero, is a suspicion, and a suspicion is drift only if a second full pass at fresh numbers shows it too.
 """
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from apps.kit import dynamo
-from apps.kit.dynamo import Client, ConditionFailed
+from apps.kit.dynamo import Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
 from apps.ledger import items, outbox
 from apps.ledger import transfer as rules
 from apps.ledger.account import Balance, month_of
@@ -24,6 +26,8 @@ from apps.ledger.transfer import Transfer
 Deltas = tuple[int, int]
 """What a transfer did to one account: centavos of available, and of on_hold."""
 NOTHING: Deltas = (0, 0)
+MARK_SECONDS = 10.0
+"""How long freezing an account, or letting it go, is tried for."""
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,29 @@ class _Pass:
 class Auditor:
     """Reads the three tables; writes only the mark `frozen`."""
 
-    def __init__(self, client: Client, tables: Tables, shards: int, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        tables: Tables,
+        shards: int,
+        *,
+        clock: Clock | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
         self._client = client
         self._tables = tables
         self._shards = shards
         self._clock = clock or Clock()
 
-    def audit(self) -> Report:
-        """Audits every account and every transfer that an entry names. Raises `Unavailable`."""
-        first = found = self._pass()
+    def audit(self, beat: Callable[[], None] = lambda: None) -> Report:
+        """Audits every account and every transfer that an entry names. Raises `Unavailable`.
+
+        Calls `beat` again and again: a large ledger takes longer than a worker may be silent.
+        """
+        first = found = self._pass(beat)
         if first.suspicions or first.sum_cents != 0:
-            found = self._pass()
+            found = self._pass(beat)
         suspected = {(each.account_id, each.what) for each in first.suspicions}
         return Report(
             accounts=len(found.accounts),
@@ -111,7 +127,10 @@ class Auditor:
         )
 
     def freeze(self, drift: Drift) -> None:
-        """Stops all writes to an account: no `seq`, no entry, so that the evidence stays as it is."""
+        """Stops all writes to an account: no `seq`, no entry, so that the evidence stays as it is.
+
+        Raises `LookupError` without such an account, `Unavailable` or `OutcomeUnknown`.
+        """
         self._mark(drift.account_id, "SET frozen = :what", {":what": text(drift.what)})
 
     def unfreeze(self, account_id: str) -> tuple[Drift, ...]:
@@ -122,24 +141,36 @@ class Auditor:
         return drift
 
     def _mark(self, account_id: str, update: str, values: dict[str, items.Attribute]) -> None:
-        try:
-            dynamo.write(
-                self._client.update_item,
-                TableName=self._tables.accounts,
-                Key=items.balance_key(account_id),
-                UpdateExpression=update,
-                ConditionExpression="attribute_exists(pk)",
-                **({"ExpressionAttributeValues": values} if values else {}),
-            )
-        except ConditionFailed as failed:
-            raise LookupError(f"no account has the id {account_id}") from failed
+        """Marks a balance, or takes the mark away. A busy account's transactions are in the way at first, and
+        doing it twice is doing it once, so it is tried until it is done or its time is over."""
+        deadline = Deadline(self._monotonic() + MARK_SECONDS, self._monotonic)
+        for attempt in count():
+            try:
+                dynamo.write(
+                    self._client.update_item,
+                    TableName=self._tables.accounts,
+                    Key=items.balance_key(account_id),
+                    UpdateExpression=update,
+                    ConditionExpression="attribute_exists(pk)",
+                    **({"ExpressionAttributeValues": values} if values else {}),
+                )
+            except ConditionFailed as failed:
+                raise LookupError(f"no account has the id {account_id}") from failed
+            except (Unavailable, OutcomeUnknown):
+                if deadline.passed:
+                    raise
+                dynamo.pause(attempt)
+            else:
+                return
 
-    def _pass(self) -> _Pass:
+    def _pass(self, beat: Callable[[], None]) -> _Pass:
         found = _Pass()
         for account_id in self._account_ids():
+            beat()
             self._read_account(found, account_id)
         # An account that was opened after the scan comes in with its first transfer, and names others.
         while found.named:
+            beat()
             transfer_id, names = found.named.popitem()
             if not names <= found.checked.setdefault(transfer_id, set()):
                 self._check_transfer(found, transfer_id, names)

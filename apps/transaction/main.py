@@ -1,6 +1,9 @@
 """The Transaction Service: takes transfers and holds the money for them."""
 
 from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from apps.kit import dynamo, logs, service, settings
 from apps.kit.dynamo import TableCheck, Unavailable
@@ -20,8 +23,8 @@ class TransactionSettings(settings.ApiSettings):
     table_events: str
     dynamodb_endpoint: str | None = None
     ispb: str
-    hold_minutes: int
-    outbox_shards: int
+    hold_minutes: Annotated[int, Field(ge=1)]
+    outbox_shards: Annotated[int, Field(ge=1)]
 
 
 def main() -> None:

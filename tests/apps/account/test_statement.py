@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.account import statement
-from apps.account.statement import Cursor, Page, Period
+from apps.account.statement import MOST_READS, PAGE, Cursor, Page, Period
 from apps.ledger import account
 from apps.ledger.account import Balance
 from apps.ledger.entries import Entry, EntryKind
@@ -203,3 +203,15 @@ def test_any_text_is_a_cursor_or_is_refused(text: str) -> None:
     except ValueError:
         return
     assert found.opaque() == text
+
+
+def test_a_page_that_reads_for_long_is_given_short_and_goes_on_from_its_cursor() -> None:
+    of = Account()
+    of.write("credit", datetime(2026, 1, 15, tzinfo=UTC))
+    for _ in range(PAGE * (MOST_READS + 1)):
+        of.write("hold", datetime(2026, 2, 15, tzinfo=UTC))
+    first = statement.page(of.balance, Period(None, None), None, 10, of.read)
+    assert first.entries == ()
+    assert first.following is not None
+    second = statement.page(of.balance, Period(None, None), first.following, 10, of.read)
+    assert [entry.kind for entry in second.entries] == ["credit"]

@@ -108,3 +108,35 @@ def test_the_heart_beats_while_it_rests(bank: Bank) -> None:
     run(bank.auditor, 2.5, stop, stop.beat)
     assert stop.rests == [1.0, 1.0, 0.5]
     assert stop.beats == 0
+
+
+def test_a_busy_account_is_frozen_in_the_end(bank: Bank) -> None:
+    ana = bank.rich("ana")
+    change(bank, ana, available=1)
+    busy = [refuse("TransactionConflictException")] * 3
+    audit(Auditor(Faulty(bank.raw, "update_item", busy), bank.tables, 1, clock=Clock(now=bank.time)))
+    assert is_frozen(bank, ana)
+
+
+def test_an_account_that_cannot_be_frozen_does_not_keep_the_others_moving(
+    bank: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accounts = [bank.rich(name) for name in ("ana", "bruno")]
+    for each in accounts:
+        change(bank, each, available=1)
+    times = iter([0.0, 99.0])
+    client = Faulty(bank.raw, "update_item", [refuse("TransactionConflictException")])
+    auditor = Auditor(
+        client, bank.tables, 1, clock=Clock(now=bank.time), monotonic=lambda: next(times, 100.0)
+    )
+    audit(auditor)
+    assert sorted(is_frozen(bank, each) for each in accounts) == [False, True]
+    told = metrics(capsys)
+    assert (told["drift"]["drift"], told["freeze_failures"]["freeze_failures"]) == (2, 1)
+
+
+def test_an_audit_shows_a_heartbeat_for_each_account_and_each_transfer(bank: Bank) -> None:
+    bank.rich("ana")
+    beats: list[None] = []
+    report = audit(bank.auditor, lambda: beats.append(None))
+    assert len(beats) >= report.accounts + report.transfers

@@ -223,3 +223,14 @@ def test_the_description_shows_the_bounds_of_an_amount(client: TestClient) -> No
     body = client.get("/openapi.json").json()["components"]["schemas"]["Body"]
     amount = body["properties"]["amount_cents"]
     assert (amount["type"], amount["exclusiveMinimum"], amount["maximum"]) == ("integer", 0, 10**12)
+
+
+def test_a_caller_who_cannot_be_verified_yet_is_asked_to_come_again() -> None:
+    def away(_: str) -> dict[str, Any]:
+        raise OSError
+
+    app = create_app("Test", "1", [router], verifier=Verifier(ISSUER, "http://pool", {CLIENT}, fetch=away))
+    with TestClient(app) as asked:
+        answer = asked.post("/things/one", json={"amount_cents": 5}, headers=headers())
+    check_problem(answer, 503, "unavailable")
+    assert answer.headers["retry-after"] == "1"

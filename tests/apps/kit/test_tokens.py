@@ -93,13 +93,13 @@ def test_the_last_good_keys_stay(fails: bool) -> None:
     ids=["no RSA", "not for signatures", "another algorithm", "too short"],
 )
 def test_keys_that_are_not_for_this_are_left_out(change: dict[str, str]) -> None:
-    with pytest.raises(InvalidToken):
+    with pytest.raises(NoKeys):
         verifier(Pool(OURS.jwk | change)).verify(token(OURS))
 
 
 def test_a_weak_key_is_left_out() -> None:
     weak = Key.new("weak", bits=1024)
-    with pytest.raises(InvalidToken):
+    with pytest.raises(NoKeys):
         verifier(Pool(weak.jwk)).verify(token(weak))
 
 
@@ -110,3 +110,10 @@ def test_it_is_ready_only_once_the_keys_were_read() -> None:
         checks.ready()
     checks.verify(token(OURS))
     checks.ready()
+
+
+def test_without_any_key_nobody_knows_whether_a_token_is_good() -> None:
+    pool = Pool(OURS.jwk)
+    pool.fails = True
+    with pytest.raises(NoKeys):
+        verifier(pool).verify(token(OURS))
