@@ -105,19 +105,19 @@ class AccountStore:
                     return found, tries == 0
                 self._check_bindings(opening)
                 profile, actions = self._opening(opening, render, numbers)
+                dynamo.transact(self._client, actions, deadline)
+            except Cancelled as cancelled:
+                unknown = unknown or cancelled.after_unknown
+                # Not every cancellation tells a reason per action.
+                numbers += len(cancelled.reasons) > NUMBER_ACTION and cancelled.failed(NUMBER_ACTION)
             except Unavailable as error:
                 if unknown:
                     raise OutcomeUnknown from error
                 raise
-            try:
-                dynamo.transact(self._client, actions, deadline)
-            except Cancelled as cancelled:
-                unknown = unknown or cancelled.after_unknown
-                if deadline.passed:
-                    raise (OutcomeUnknown if unknown else Unavailable)("contention") from cancelled
-                numbers += cancelled.failed(NUMBER_ACTION)
             else:
                 return profile, False
+            if deadline.passed:
+                raise (OutcomeUnknown if unknown else Unavailable)("contention")
             dynamo.pause(tries)
             tries += 1
 

@@ -15,7 +15,7 @@ from apps.kit import dynamo
 from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
 from apps.ledger import account, items, outbox
 from apps.ledger import transfer as rules
-from apps.ledger.account import Balance, Posting
+from apps.ledger.account import Balance, Posting, Refusal
 from apps.ledger.items import Mark, attributes, number, text
 from apps.ledger.transfer import Attempt, Change, Order, Transfer
 
@@ -60,6 +60,10 @@ class Superseded(Exception):  # noqa: N818
     def __init__(self, mark: Mark) -> None:
         super().__init__("superseded")
         self.mark = mark
+
+
+class RefusedAfterUnknown(Refusal):
+    """A rule says no after a send without a reply: that one may stand until the refusal's mark does."""
 
 
 class Ledger:
@@ -121,8 +125,8 @@ class Ledger:
 
         `first` is what the request read first, and no transfer stood there; the hold commits only if that
         is still so, so that no attempt in flight anywhere can commit after a refusal. `render` makes the
-        body of the first answer, which is kept. Raises `Refusal` (a rule), `Superseded`, `Unavailable`
-        (nothing was written) or `OutcomeUnknown`.
+        body of the first answer, which is kept. Raises `Refusal` (a rule; `RefusedAfterUnknown` when an
+        earlier send may stand), `Superseded`, `Unavailable` (nothing was written) or `OutcomeUnknown`.
         """
         seen = first.found
         assert not isinstance(seen, Transfer)
@@ -282,20 +286,23 @@ class Ledger:
         while True:
             try:
                 decided = decide(tries)
+                if isinstance(decided, Transfer):
+                    return decided
+                dynamo.transact(self._client, write(decided), deadline)
+            except Cancelled as cancelled:
+                unknown = unknown or cancelled.after_unknown
             except Unavailable as error:
                 if unknown:
                     raise OutcomeUnknown from error
                 raise
-            if isinstance(decided, Transfer):
-                return decided
-            try:
-                dynamo.transact(self._client, write(decided), deadline)
-            except Cancelled as cancelled:
-                unknown = unknown or cancelled.after_unknown
-                if deadline.passed:
-                    raise (OutcomeUnknown if unknown else Unavailable)("contention") from cancelled
+            except Refusal as refusal:
+                if unknown:
+                    raise RefusedAfterUnknown(refusal.code, refusal.detail, refusal.facts) from refusal
+                raise
             else:
                 return decided.transfer
+            if deadline.passed:
+                raise (OutcomeUnknown if unknown else Unavailable)("contention")
             dynamo.pause(tries)
             tries += 1
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from apps.kit.dynamo import Deadline, OutcomeUnknown
+from apps.kit.dynamo import Deadline, OutcomeUnknown, Unavailable
 from apps.ledger.account import Refusal
 from apps.ledger.items import Mark
-from apps.ledger.store import Ledger, Superseded
+from apps.ledger.store import Ledger, RefusedAfterUnknown, Superseded
 from apps.ledger.transfer import Order, Transfer
 from apps.pix import end_to_end_id
 
@@ -116,6 +116,11 @@ class Transfers:
             transfer = self.ledger.refuse(payment.transfer_id, seen, _written(refusal))
         except OutcomeUnknown as error:
             raise Unknown(payment.transfer_id) from error
+        except Unavailable as error:
+            # Without its mark, the refusal does not stop a hold that was sent before it.
+            if isinstance(refusal, RefusedAfterUnknown):
+                raise Unknown(payment.transfer_id) from error
+            raise
         if transfer is None:
             raise refusal
         return self._replay(transfer, payment)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from apps.account.account import Opening
 from apps.consumers.sweep_transfers import Sweep
 from apps.kit import dynamo
 from apps.kit.dynamo import Deadline, OutcomeUnknown
@@ -459,3 +460,36 @@ def test_a_write_whose_outcome_is_unknown_says_so(bank: Bank) -> None:
         dynamo.transact(
             bank.client, [{"Put": {"TableName": bank.tables.events, "Item": items.key("a", "b")}}], soon()
         )
+
+
+def test_a_send_that_may_stand_is_not_forgotten_when_the_next_attempt_is_throttled(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    payment = Payment("ana", "key", ana, bruno, 300, None, None)
+    bank.client.faults = [lose_request, conflict, *[refuse("ThrottlingException")] * 1000]
+    with pytest.raises(Unknown):
+        bank.transfers.request(payment, Deadline.after(0.3))
+
+
+def test_an_opening_that_may_stand_is_not_forgotten_when_the_next_attempt_is_throttled(bank: Bank) -> None:
+    opening = Opening("ana", "ana", "52998224725", "CACC", "key", None)
+    bank.client.faults = [lose_request, conflict, *[refuse("ThrottlingException")] * 1000]
+    with pytest.raises(OutcomeUnknown):
+        bank.accounts.open(opening, lambda each: each.account_id, Deadline.after(0.3))
+
+
+def test_a_refusal_after_a_send_that_may_stand_is_unknown_until_its_mark_stands(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+
+    def money_goes_and_the_mark_is_throttled(name: str, call: Any) -> Any:
+        bank.pay("ana", ana, bruno, GRANT_CENTS)
+        bank.client.operation = "put_item"
+        bank.client.faults = [refuse("ThrottlingException")]
+        return conflict(name, call)
+
+    bank.client.faults = [lose_request, money_goes_and_the_mark_is_throttled]
+    with pytest.raises(Unknown):
+        bank.pay("ana", ana, bruno, 300, "key")
+    assert bank.client.faults == []
+    with pytest.raises(Refusal) as refused:
+        bank.pay("ana", ana, bruno, 300, "key")
+    assert refused.value.code == "insufficient_funds"
