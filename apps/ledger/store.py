@@ -259,13 +259,17 @@ class Ledger:
             return None
         accounts = (first.found.payer, first.found.payee)
 
-        def decide(tries: int) -> Change | Transfer:
+        def decide(tries: int) -> Change | Transfer | None:
             standing = first
             if tries > 0 or set(accounts) != set(parties):
                 standing = self.standing(transfer_id, accounts)
             assert isinstance(standing.found, Transfer), "a transfer never goes away"
             if standing.found.status != "HELD":
                 return standing.found
+            payer = standing.balances[standing.found.payer]
+            if payer.on_hold < standing.found.amount_cents and not payer.frozen:
+                # Another worker decided it after the transfer was read and before the balance was.
+                return None
             return change(standing.found, standing.balances) or standing.found
 
         def write(decided: Change) -> Sequence[Action]:
@@ -275,12 +279,12 @@ class Ledger:
 
     def _until_decided(
         self,
-        decide: Callable[[int], Change | Transfer],
+        decide: Callable[[int], Change | Transfer | None],
         write: Callable[[Change], Sequence[Action]],
         deadline: Deadline,
     ) -> Transfer:
         """Decides and writes, afresh after each cancellation: a condition that failed, or a conflict, says
-        that something has moved since it was read."""
+        that something has moved since it was read. `decide` gives `None` when it has seen that itself."""
         tries = 0
         unknown = False
         while True:
@@ -288,7 +292,9 @@ class Ledger:
                 decided = decide(tries)
                 if isinstance(decided, Transfer):
                     return decided
-                dynamo.transact(self._client, write(decided), deadline)
+                if decided is not None:
+                    dynamo.transact(self._client, write(decided), deadline)
+                    return decided.transfer
             except Cancelled as cancelled:
                 unknown = unknown or cancelled.after_unknown
             except Unavailable as error:
@@ -299,8 +305,6 @@ class Ledger:
                 if unknown:
                     raise RefusedAfterUnknown(refusal.code, refusal.detail, refusal.facts) from refusal
                 raise
-            else:
-                return decided.transfer
             if deadline.passed:
                 raise (OutcomeUnknown if unknown else Unavailable)("contention")
             dynamo.pause(tries)

@@ -11,12 +11,13 @@ import pytest
 from apps.account.account import Opening
 from apps.consumers.sweep_transfers import Sweep
 from apps.kit import dynamo
-from apps.kit.dynamo import Deadline, OutcomeUnknown
+from apps.kit.dynamo import Deadline, OutcomeUnknown, Unavailable
 from apps.ledger import items
 from apps.ledger.account import Frozen, Refusal
 from apps.ledger.entries import Drift
 from apps.ledger.items import Mark, text
 from apps.ledger.outbox import Published
+from apps.ledger.store import Ledger
 from apps.ledger.transfer import Transfer
 from apps.transaction.request import KeyReused, Payment, Unknown
 from tests.apps.kit.faulty_dynamo import conflict, lose_reply, lose_request, refuse
@@ -493,3 +494,50 @@ def test_a_refusal_after_a_send_that_may_stand_is_unknown_until_its_mark_stands(
     with pytest.raises(Refusal) as refused:
         bank.pay("ana", ana, bruno, 300, "key")
     assert refused.value.code == "insufficient_funds"
+
+
+@pytest.mark.parametrize("decision", ["settle", "expire"])
+def test_a_read_that_another_worker_cuts_in_two_is_read_again(bank: Bank, decision: str) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    transfer_id = bank.pay("ana", ana, bruno, 300).transfer.transfer_id
+    other = Ledger(bank.raw, bank.tables, 1, clock=bank.ledger.clock)
+
+    def settled_in_between(_: str, call: Any) -> Any:
+        early = call()["Responses"][bank.tables.transactions]
+        other.settle(transfer_id, (ana, bruno), soon())
+        late = call()["Responses"][bank.tables.accounts]
+        return {"Responses": {bank.tables.transactions: early, bank.tables.accounts: late}}
+
+    bank.client.operation = "batch_get_item"
+    if decision == "settle":
+        bank.client.faults = [settled_in_between]
+        found = bank.ledger.settle(transfer_id, (ana, bruno), soon())
+    else:
+        bank.time.moment += timedelta(minutes=31)
+        bank.client.faults = [lambda _, call: call(), settled_in_between]
+        found = bank.ledger.expire(transfer_id, soon())
+    assert bank.client.faults == []
+    assert found == other.transfer(transfer_id)
+    assert found is not None
+    assert found.status == "SETTLED"
+    assert bank.available(bruno) == GRANT_CENTS + 300
+
+
+def test_an_undisturbed_settle_reads_once(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    transfer_id = bank.pay("ana", ana, bruno, 300).transfer.transfer_id
+    bank.client.operation = "batch_get_item"
+    bank.client.seen.clear()
+    bank.ledger.settle(transfer_id, (ana, bruno), soon())
+    assert len(bank.client.seen) == 1
+
+
+def test_money_that_is_missing_from_a_hold_stops_its_transfer_and_no_worker(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    transfer_id = bank.pay("ana", ana, bruno, 300).transfer.transfer_id
+    _change(bank, items.balance_key(ana), "SET on_hold = :n", {":n": {"N": "299"}})
+    with pytest.raises(Unavailable):
+        bank.ledger.settle(transfer_id, (ana, bruno), Deadline.after(0.05))
+    bank.auditor.freeze(Drift(ana, "wrong_on_hold", "a test"))
+    with pytest.raises(Frozen):
+        bank.ledger.settle(transfer_id, (ana, bruno), soon())
