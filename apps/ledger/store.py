@@ -132,11 +132,14 @@ class Ledger:
         assert not isinstance(seen, Transfer)
 
         def decide(tries: int) -> Change | Transfer:
+            nonlocal seen
             standing = first if tries == 0 else self.standing(order.transfer_id, (order.payer, order.payee))
             if isinstance(standing.found, Transfer):
                 return standing.found
             if standing.found is not None and standing.found != seen:
                 raise Superseded(standing.found)
+            # The mark that was read first may have ended: nothing waits for it any more.
+            seen = standing.found
             payer, payee = standing.balances.get(order.payer), standing.balances.get(order.payee)
             change = rules.hold(order, payer, payee, lifetime, self.clock.attempt())
             return replace(change, transfer=replace(change.transfer, answer=render(change.transfer)))
@@ -152,25 +155,9 @@ class Ledger:
         Gives the transfer when one stands there after all: it is the answer. Raises `Unavailable` or
         `OutcomeUnknown`, and then the refusal must not be answered.
         """
-        mark = Mark((seen.refused if seen else 0) + 1, problem)
-        ends_at = self.clock.now() + timedelta(days=MARK_DAYS)
-        values: dict[str, str | int | None] = {
-            "refused": mark.refused,
-            "problem": mark.problem,
-            "ttl": int(ends_at.timestamp()),
-        }
-        try:
-            dynamo.write(
-                self._client.put_item,
-                TableName=self._tables.transactions,
-                Item=items.transfer_key(transfer_id) | attributes(values),
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **_still(seen),
-            )
-        except ConditionFailed as failed:
-            found = items.found_of(failed.item)
-            return found if isinstance(found, Transfer) else None
-        return None
+        # One above what was read even if that has ended: a hold that still waits for it must not take this
+        # mark for it.
+        return self._put_mark(transfer_id, seen, Mark((seen.refused if seen else 0) + 1, problem))
 
     def settle(self, transfer_id: str, parties: Sequence[str], deadline: Deadline) -> Transfer | None:
         """Moves the held money to the payee, or back. Settles nothing that is not HELD.
@@ -314,6 +301,29 @@ class Ledger:
         answer = dynamo.read(self._client.get_item, TableName=table, Key=key, ConsistentRead=True)
         item: dynamo.Item | None = answer.get("Item")
         return item
+
+    def _put_mark(self, transfer_id: str, seen: Mark | None, mark: Mark) -> Transfer | None:
+        ends_at = self.clock.now() + timedelta(days=MARK_DAYS)
+        values: dict[str, str | int | None] = {
+            "refused": mark.refused,
+            "problem": mark.problem,
+            "ttl": int(ends_at.timestamp()),
+        }
+        try:
+            dynamo.write(
+                self._client.put_item,
+                TableName=self._tables.transactions,
+                Item=items.transfer_key(transfer_id) | attributes(values),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **_still(seen),
+            )
+        except ConditionFailed as failed:
+            found = items.found_of(failed.item)
+            if found is None and seen is not None:
+                # The mark that was read has ended. A refusal without one would stop nothing in flight.
+                return self._put_mark(transfer_id, None, mark)
+            return found if isinstance(found, Transfer) else None
+        return None
 
     def _put_held(self, transfer: Transfer, seen: Mark | None) -> list[Action]:
         actions: list[Action] = [

@@ -541,3 +541,59 @@ def test_money_that_is_missing_from_a_hold_stops_its_transfer_and_no_worker(bank
     bank.auditor.freeze(Drift(ana, "wrong_on_hold", "a test"))
     with pytest.raises(Frozen):
         bank.ledger.settle(transfer_id, (ana, bruno), soon())
+
+
+def _end_mark(bank: Bank, transfer_id: str) -> None:
+    """What DynamoDB does once the mark's `ttl` is over."""
+    bank.raw.delete_item(TableName=bank.tables.transactions, Key=items.transfer_key(transfer_id))
+
+
+def test_a_refusal_whose_earlier_mark_has_ended_leaves_a_mark(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    payment = Payment("ana", "key", ana, bruno, GRANT_CENTS + 1, None, None)
+    with pytest.raises(Refusal):
+        bank.transfers.request(payment, soon())
+    seen = bank.ledger.find(payment.transfer_id)
+    assert isinstance(seen, Mark)
+    _end_mark(bank, payment.transfer_id)
+    assert bank.ledger.refuse(payment.transfer_id, seen, seen.problem) is None
+    # One above what was read, so that no hold that still waits for the ended mark can take this one for it.
+    assert bank.ledger.find(payment.transfer_id) == Mark(seen.refused + 1, seen.problem)
+
+
+def test_a_refusal_whose_earlier_mark_has_ended_finds_what_came_after_it(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    transfer = bank.pay("ana", ana, bruno, 300).transfer
+    real = bank.raw.put_item
+    bank.client.operation = "put_item"
+
+    def ended_before(_: str, call: Any) -> Any:
+        item = bank.raw.get_item(
+            TableName=bank.tables.transactions, Key=items.transfer_key(transfer.transfer_id)
+        )["Item"]
+        _end_mark(bank, transfer.transfer_id)
+        try:
+            return call()
+        finally:
+            real(TableName=bank.tables.transactions, Item=item)
+
+    bank.client.faults = [ended_before]
+    assert bank.ledger.refuse(transfer.transfer_id, Mark(1, "[]"), "[]") == transfer
+
+
+def test_a_hold_whose_earlier_mark_ends_meanwhile_starts_again(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    payment = Payment("ana", "key", ana, bruno, GRANT_CENTS + 1, None, None)
+    with pytest.raises(Refusal):
+        bank.transfers.request(payment, soon())
+    bank.pay("bruno", bruno, ana, 1)
+    bank.settle_all()
+
+    def ended_before(_: str, call: Any) -> Any:
+        _end_mark(bank, payment.transfer_id)
+        return call()
+
+    bank.client.seen.clear()
+    bank.client.faults = [ended_before]
+    assert bank.transfers.request(payment, soon()).transfer.status == "HELD"
+    assert len(bank.client.seen) == 2
