@@ -14,7 +14,7 @@ from apps.ledger import transfer as transfers
 from apps.ledger.account import TREASURY, Balance, Refusal
 from apps.ledger.entries import Entry
 from apps.ledger.items import attributes, key, text
-from apps.ledger.store import Ledger
+from apps.ledger.store import Ledger, check_repeatable
 from apps.ledger.transfer import Attempt, Change, Order
 
 NUMBER_ACTION = 3
@@ -108,6 +108,7 @@ class AccountStore:
                 dynamo.transact(self._client, actions, deadline)
             except Cancelled as cancelled:
                 unknown = unknown or cancelled.after_unknown
+                check_repeatable(cancelled, unknown=unknown)
                 # Not every cancellation tells a reason per action.
                 numbers += len(cancelled.reasons) > NUMBER_ACTION and cancelled.failed(NUMBER_ACTION)
             except Unavailable as error:

@@ -66,6 +66,16 @@ class RefusedAfterUnknown(Refusal):
     """A rule says no after a send without a reply: that one may stand until the refusal's mark does."""
 
 
+def check_repeatable(cancelled: Cancelled, *, unknown: bool) -> None:
+    """Lets a failed condition and contention pass: a new attempt may mend them. Any other reason is a mistake
+    of ours and is raised, as `OutcomeUnknown` where an earlier send may stand."""
+    for reason in cancelled.reasons:
+        if reason.code != "ConditionalCheckFailed" and not Cancelled([reason]).only_contention:
+            if unknown:
+                raise OutcomeUnknown from cancelled
+            raise cancelled
+
+
 class Ledger:
     """Transfers and balances in the tables `accounts`, `transactions` and `events`."""
 
@@ -284,6 +294,7 @@ class Ledger:
                     return decided.transfer
             except Cancelled as cancelled:
                 unknown = unknown or cancelled.after_unknown
+                check_repeatable(cancelled, unknown=unknown)
             except Unavailable as error:
                 if unknown:
                     raise OutcomeUnknown from error

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from apps.account.account import Opening
 from apps.consumers.sweep_transfers import Sweep
 from apps.kit import dynamo
-from apps.kit.dynamo import Deadline, OutcomeUnknown, Unavailable
+from apps.kit.dynamo import Cancelled, Deadline, OutcomeUnknown, Unavailable
 from apps.ledger import items
 from apps.ledger.account import Frozen, Refusal
 from apps.ledger.entries import Drift
@@ -597,3 +598,46 @@ def test_a_hold_whose_earlier_mark_ends_meanwhile_starts_again(bank: Bank) -> No
     bank.client.faults = [ended_before]
     assert bank.transfers.request(payment, soon()).transfer.status == "HELD"
     assert len(bank.client.seen) == 2
+
+
+def _cancelled_for(*codes: str) -> Any:
+    def fault(name: str, call: Any) -> Any:
+        raise ClientError(
+            {
+                "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
+                "CancellationReasons": [{"Code": code} for code in codes],
+            },
+            name,
+        )
+
+    return fault
+
+
+@pytest.mark.parametrize("code", ["ValidationError", "ItemCollectionSizeLimitExceeded"])
+def test_a_transaction_that_can_never_pass_is_a_mistake_and_is_sent_once(bank: Bank, code: str) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    bank.client.seen.clear()
+    bank.client.faults = [_cancelled_for("ConditionalCheckFailed", code)]
+    with pytest.raises(Cancelled):
+        bank.pay("ana", ana, bruno, 300)
+    bank.client.faults = [_cancelled_for("None", code)]
+    with pytest.raises(Cancelled):
+        bank.open("carla")
+    assert len(bank.client.seen) == 2
+
+
+def test_a_mistake_after_a_send_that_may_stand_decides_nothing(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    bank.client.faults = [lose_request, _cancelled_for("ValidationError")]
+    with pytest.raises(Unknown):
+        bank.pay("ana", ana, bruno, 300)
+    bank.client.faults = [lose_request, _cancelled_for("ValidationError")]
+    with pytest.raises(OutcomeUnknown):
+        bank.open("carla")
+
+
+def test_a_cancellation_without_reasons_only_delays(bank: Bank) -> None:
+    bank.client.faults = [_cancelled_for()]
+    account_id = bank.open("ana")
+    bank.settle_all()
+    assert bank.available(account_id) == GRANT_CENTS
