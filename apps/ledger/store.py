@@ -165,9 +165,10 @@ class Ledger:
         Gives the transfer when one stands there after all: it is the answer. Raises `Unavailable` or
         `OutcomeUnknown`, and then the refusal must not be answered.
         """
-        # One above what was read even if that has ended: a hold that still waits for it must not take this
-        # mark for it.
-        return self._put_mark(transfer_id, seen, Mark((seen.refused if seen else 0) + 1, problem))
+        # Marks end, and a hold that waits for one that has ended must not take a later one for it: numbers go
+        # on from the one read, or from the clock, and never come again.
+        last = seen.refused if seen else int(self.clock.now().timestamp())
+        return self._put_mark(transfer_id, seen, Mark(last + 1, problem))
 
     def settle(self, transfer_id: str, parties: Sequence[str], deadline: Deadline) -> Transfer | None:
         """Moves the held money to the payee, or back. Settles nothing that is not HELD.
@@ -179,7 +180,7 @@ class Ledger:
 
         def change(held: Transfer, balances: Mapping[str, Balance]) -> Change:
             payee = balances.get(held.payee)
-            return rules.settle(held, balances[held.payer], payee, self.clock.attempt())
+            return rules.settle(held, _payer(held, balances), payee, self.clock.attempt())
 
         return self._decide_held(transfer_id, parties, change, deadline)
 
@@ -190,7 +191,7 @@ class Ledger:
             attempt = self.clock.attempt()
             if not rules.expired(held, attempt.now):
                 return None
-            return rules.reject(held, balances[held.payer], "hold_expired", attempt)
+            return rules.reject(held, _payer(held, balances), "hold_expired", attempt)
 
         return self._decide_held(transfer_id, (), change, deadline)
 
@@ -263,7 +264,7 @@ class Ledger:
             assert isinstance(standing.found, Transfer), "a transfer never goes away"
             if standing.found.status != "HELD":
                 return standing.found
-            payer = standing.balances[standing.found.payer]
+            payer = _payer(standing.found, standing.balances)
             if payer.on_hold < standing.found.amount_cents and not payer.frozen:
                 # Another worker decided it after the transfer was read and before the balance was.
                 return None
@@ -410,6 +411,13 @@ class Ledger:
 
 
 _ABSENT: Action = {"ConditionExpression": "attribute_not_exists(pk)"}
+
+
+def _payer(held: Transfer, balances: Mapping[str, Balance]) -> Balance:
+    """The payer's balance. Without one nothing can be decided, and the others go on: as if it were frozen."""
+    if held.payer not in balances:
+        raise account.Frozen(held.payer)
+    return balances[held.payer]
 
 
 def _still(seen: Mark | None) -> Action:

@@ -641,3 +641,29 @@ def test_a_cancellation_without_reasons_only_delays(bank: Bank) -> None:
     account_id = bank.open("ana")
     bank.settle_all()
     assert bank.available(account_id) == GRANT_CENTS
+
+
+def test_a_payer_without_a_balance_keeps_nobody_else_from_being_decided(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    transfer_id = bank.pay("ana", ana, bruno, 300).transfer.transfer_id
+    bank.raw.delete_item(TableName=bank.tables.accounts, Key=items.balance_key(ana))
+    with pytest.raises(Frozen):
+        bank.ledger.settle(transfer_id, (), soon())
+    bank.time.moment += timedelta(minutes=31)
+    with pytest.raises(Frozen):
+        bank.ledger.expire(transfer_id, soon())
+    found = bank.ledger.transfer(transfer_id)
+    assert found is not None
+    assert found.status == "HELD"
+
+
+def test_the_number_of_an_ended_mark_never_comes_again(bank: Bank) -> None:
+    assert bank.ledger.refuse("key", None, "[]") is None
+    first = bank.ledger.find("key")
+    bank.raw.delete_item(TableName=bank.tables.transactions, Key=items.transfer_key("key"))
+    bank.time.moment += timedelta(days=1)
+    assert bank.ledger.refuse("key", None, "[]") is None
+    second = bank.ledger.find("key")
+    assert isinstance(first, Mark)
+    assert isinstance(second, Mark)
+    assert second.refused > first.refused + 1

@@ -16,7 +16,8 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import positive_data_acceptance
 
 from apps.gateway.routes import ROUTES, Route
-from tests.environment import Environment
+from environments.local.demo import cpf
+from tests.environment import Environment, open_account
 from tests.journeys.conftest import Person
 from tests.journeys.test_transfer import pay
 
@@ -54,13 +55,15 @@ class Existing:
 
 
 @pytest.fixture(scope="module")
-def existing(ana: Person, bruno: Person) -> Existing:
-    """Ana's account, and a transfer of hers."""
-    answer = pay(ana, bruno.account_id, 1)
+def existing(bank: Environment, bruno: Person) -> Existing:
+    """The account of somebody who opens many more, and a transfer."""
+    api = bank.user("sofia@example.com")
+    sofia = Person(api, open_account(api, cpf(), "Sofia Dias"))
+    answer = pay(sofia, bruno.account_id, 1)
     return Existing(
-        authorization=str(ana.api._session.headers["Authorization"]),
-        account_id=ana.account_id,
-        tax_id=str(ana.account["tax_id"]),
+        authorization=str(api._session.headers["Authorization"]),
+        account_id=sofia.account_id,
+        tax_id=str(sofia.account["tax_id"]),
         payee=bruno.account_id,
         transfer_id=str(answer.body["transfer_id"]),
     )

@@ -96,7 +96,7 @@ def test_the_auditors_mark_freezes_a_balance_whatever_it_says(
 @given(mark=marks)
 def test_a_refusal_leaves_a_mark_that_is_read_back_and_is_no_transfer(mark: Mark) -> None:
     table = FakeTable()
-    seen = Mark(mark.refused - 1, "earlier") if mark.refused > 1 else None
+    seen = Mark(mark.refused - 1, "earlier")
     assert ledger(table).refuse(TRANSFER_ID, seen, mark.problem) is None
     (item,) = table.items.values()
     assert_text_and_whole_numbers(item)
