@@ -32,7 +32,6 @@ CLIENTS = (1, 8, 32)
 SECONDS = 5.0
 SEED = 1
 GRANT_CENTS = 100_000_000
-REGION = "sa-east-1"
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,7 @@ def conditions() -> str:
 
 def main() -> None:
     """Measures and prints; exits with 1 when the audit at the end is not clean."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=140)
     with environment() as description:
         clients = Clients(description["gateway_url"], description["token"])
         idle = {name: used.resident_mib for name, used in usage(description).items()}
@@ -216,7 +215,8 @@ def main() -> None:
                 run = asyncio.run(clients.load(pair, count, SECONDS, SEED))
                 runs.append(measured(name, count, run, before, usage(description)))
         console.print("the ceiling: bare transactions")
-        bare = Bare(description["dynamodb_endpoint"], REGION, description["table_prefix"])
+        iam = description["cognito"]["endpoint"]
+        bare = Bare(description["dynamodb_endpoint"], iam, description["table_prefix"])
         ceiling = measure(bare)
         memory = {name: used.resident_mib for name, used in usage(description).items()}
     report(console, runs, ceiling, memory)

@@ -16,6 +16,10 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from environments.local.credentials import LIFE_SECONDS, role_keys
+from environments.local.ministack import root_client
+from environments.local.names import REGION
+
 THREADS = (1, 8, 32)
 SECONDS = 3.0
 REPEATS = 3
@@ -33,24 +37,22 @@ class Ceiling:
 
 
 class Bare:
-    """The transactions of one transfer, with items of the size that the ledger writes."""
+    """The transactions of one transfer, with items of the size that the ledger writes.
 
-    def __init__(self, endpoint: str, region: str, table_prefix: str) -> None:
-        self._client: Any = boto3.session.Session().client(
-            "dynamodb",
-            region_name=region,
-            endpoint_url=endpoint,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 (the emulator's root)
-            config=Config(max_pool_connections=max(THREADS), retries={"total_max_attempts": 1}),
-        )
+    Each is sent with the keys of the service that sends it in earnest, so that IAM decides here too: for the
+    emulator's root it would not.
+    """
+
+    def __init__(self, endpoint: str, iam: str, table_prefix: str) -> None:
+        self._holder = _client(endpoint, iam, "transaction")
+        self._settler = _client(endpoint, iam, "settle_transfers")
         self._prefix = table_prefix
         self._run = uuid.uuid4().hex
 
     def hold(self, number: int) -> None:
         """Transfer, end-to-end id, payer's balance, its entry and the outbox row."""
-        self._write(
-            [
+        self._holder.transact_write_items(
+            TransactItems=[
                 self._put("transactions", f"TX#{self._run}{number}", "TX", 700),
                 self._put("transactions", f"E2E#{self._run}{number}", "E2E", 40),
                 self._set("accounts", f"ACC#{self._run}p{number}"),
@@ -61,8 +63,8 @@ class Bare:
 
     def settle(self, number: int) -> None:
         """Transfer, both balances, both entries and the outbox row: six items."""
-        self._write(
-            [
+        self._settler.transact_write_items(
+            TransactItems=[
                 self._set("transactions", f"TX#{self._run}{number}", "TX"),
                 self._set("accounts", f"ACC#{self._run}p{number}"),
                 self._put("accounts", f"ENT#{self._run}p{number}", "2", 300),
@@ -71,9 +73,6 @@ class Bare:
                 self._put("events", f"BENCH#{self._run}", f"{number}s", 900),
             ]
         )
-
-    def _write(self, actions: list[Action]) -> None:
-        self._client.transact_write_items(TransactItems=actions)
 
     def _put(self, table: str, partition: str, sort: str, size: int) -> Action:
         item = {"pk": {"S": partition}, "sk": {"S": sort}, "body": {"S": "x" * size}}
@@ -95,6 +94,19 @@ class Bare:
                 "ExpressionAttributeValues": {":seq": {"N": "1"}, ":hash": {"S": "0" * 64}},
             }
         }
+
+
+def _client(endpoint: str, iam: str, service: str) -> Any:
+    keys = role_keys(root_client("sts", iam), service, LIFE_SECONDS)
+    return boto3.session.Session().client(
+        "dynamodb",
+        region_name=REGION,
+        endpoint_url=endpoint,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["Token"],
+        config=Config(max_pool_connections=max(THREADS), retries={"total_max_attempts": 1}),
+    )
 
 
 def measure(bare: Bare) -> Ceiling:
