@@ -53,6 +53,16 @@ lock: $(UV) ## Compile the pins of every group of dependencies anew
 	@python3 -m venv .tools
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
+# The engine for tests/engine where no Pulumi CLI is installed: from Go modules, six minutes the first time.
+PULUMI_CLI := github.com/pulumi/pulumi/pkg/v3
+.tools/bin/pulumi: tools/pulumi/go.mod tools/pulumi/go.sum
+	@command -v go > /dev/null || { echo "Go builds it: install Go, or a Pulumi CLI on PATH" >&2; exit 1; }
+	@mkdir -p $(@D)
+	@version=$$(go -C tools/pulumi list -m -f '{{.Version}}' $(PULUMI_CLI)) && \
+		nice -n 19 go -C tools/pulumi build -trimpath -buildvcs=false -o $(abspath $@) \
+		-ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$$version" \
+		$(PULUMI_CLI)/cmd/pulumi
+
 .venv/bin/python: | $(UV)
 	@$(UV) venv --quiet --no-python-downloads --python 3.11 .venv 2>/dev/null || \
 		$(UV) venv --quiet --no-python-downloads --python ">=3.11" .venv
