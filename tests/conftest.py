@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pytest_socket import disable_socket, enable_socket
 
-UNIT = Path(__file__).parent / "apps"
+UNIT = {Path(__file__).parent / "apps", Path(__file__).parent / "platform"}
 
 
 @pytest.fixture(autouse=True)
 def _sockets(request: pytest.FixtureRequest) -> Iterator[None]:
     """Closes the network to unit tests; the event loop's own pair and a test's loopback server stay."""
-    if UNIT in request.path.parents and "loopback" not in request.keywords:
+    if UNIT & set(request.path.parents) and "loopback" not in request.keywords:
         disable_socket(allow_unix_socket=True)
         yield
         enable_socket()
