@@ -8,7 +8,6 @@ import json
 import os
 import runpy
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -58,11 +57,7 @@ def _quiet_failure() -> Iterator[None]:
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         try:
             yield
-        except BaseException as error:
-            failure: BaseException | None = error
-            while failure is not None:
-                traceback.clear_frames(failure.__traceback__)
-                failure = failure.__cause__ or failure.__context__
+        except BaseException:
             gc.collect()
             raise
 

@@ -1,5 +1,6 @@
 """The graph of a program is what the engine would be told, and nothing of one run is left for the next."""
 
+import contextvars
 import os
 import sys
 from collections.abc import Callable
@@ -435,6 +436,7 @@ def cluster_program() -> None:
     provider = kubernetes.Provider("k8s", kubeconfig=cluster.kubeconfig_json)
     kubernetes.core.v1.Namespace("space", opts=ResourceOptions(provider=provider, depends_on=[nodes]))
     eks.ManagedNodeGroup("managed", cluster=cluster, node_role=role)
+    Thing("after", ResourceOptions(depends_on=cluster.eks_cluster.apply(lambda inner: [inner])))
     pulumi.export("ca", cluster.eks_cluster.certificate_authority.data)
     pulumi.export("core", cluster.core.cluster.name)
     pulumi.export("group", cluster.cluster_security_group_id)
@@ -454,6 +456,9 @@ def test_a_remote_component_hands_out_what_only_its_provider_made() -> None:
     assert graph.depends(group, cluster)
     assert graph.depends(graph.one("kubernetes:core/v1:Namespace"), cluster)
     assert graph.one("eks:index:ManagedNodeGroup").inputs["cluster"] == cluster.urn
+    inside = graph.one(THING).dependencies - set(graph.nodes)
+    assert {urn.rpartition("$")[2] for urn in inside} == {"aws:eks/cluster:Cluster::bank-eksCluster"}
+    assert all(graph.depends(urn, cluster) for urn in inside)
 
 
 def test_a_preview_knows_nothing_of_a_remote_component() -> None:
@@ -477,6 +482,14 @@ def test_fifty_runs_in_one_process_are_one_and_the_same() -> None:
     assert _CallbackServicer._servicers == [], "a run left its callback server"
     assert pulumi.runtime.get_root_resource() is None, "a run left its stack"
     assert pulumi.runtime.get_config("gobanking:key") is None
+
+
+def test_a_stack_that_something_else_left_is_nobodys_parent() -> None:
+    left: Any = object()
+    context = contextvars.copy_context()
+    context.run(pulumi.runtime.settings.set_root_resource, left)
+    graph = context.run(evaluate, lambda: Thing("a"))
+    assert graph.one(THING).parent == STACK_URN
 
 
 def test_a_component_that_registers_no_outputs_is_told_from_one_that_does() -> None:
