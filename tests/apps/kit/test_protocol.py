@@ -68,6 +68,24 @@ def test_headers_beyond_the_limit_are_refused_before_they_end(port: int, endless
     assert b'"code": "headers_too_large"' in answer
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [request(b"X: " + b"x" * (HEADER_LIMIT_BYTES + 1000) + b"\r\n")],
+        [b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ", *[b"x" * 65_536] * 64],
+        [b"GET /", *[b"x" * 65_536] * 64],
+        [b"\r\n" * 32_768] * 64,
+    ],
+    ids=["whole at once", "an endless trailer", "an endless target", "nothing at all"],
+)
+def test_whatever_else_goes_beyond_the_limit_is_refused_too(port: int, parts: list[bytes]) -> None:
+    assert b"HTTP/1.1 431 " in ask(port, *parts)
+
+
+def test_what_is_no_http_is_still_400(port: int) -> None:
+    assert ask(port, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+
+
 def test_headers_within_the_limit_and_long_bodies_pass_again_and_again(port: int) -> None:
     wide = request(b"X: " + b"x" * (HEADER_LIMIT_BYTES // 2) + b"\r\n")
     heavy = request(body=b"b" * 2 * HEADER_LIMIT_BYTES)
