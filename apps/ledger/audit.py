@@ -7,7 +7,7 @@ zero, is a suspicion, and a suspicion is drift only if a second full pass at fre
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
@@ -72,8 +72,10 @@ class _Account:
 
 @dataclass
 class _Pass:
-    """One full pass over the ledger."""
+    """One full pass over the ledger, with a heartbeat for each read: a scan can go through many entries
+    before it meets a balance, and an account can have many months."""
 
+    beat: Callable[[], None]
     accounts: dict[str, _Account] = field(default_factory=dict)
     named: dict[str, set[str]] = field(default_factory=dict)
     """By transfer, the accounts whose entries name it and that are still to be held against it."""
@@ -87,6 +89,11 @@ class _Pass:
     @property
     def sum_cents(self) -> int:
         return sum(each.balance.total for each in self.accounts.values()) + self.unseen_cents
+
+    def read(self, call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str, Any]:
+        """Reads, and shows that it goes on. Raises `Unavailable`."""
+        self.beat()
+        return dynamo.read(call, **request)
 
 
 class Auditor:
@@ -110,7 +117,7 @@ class Auditor:
     def audit(self, beat: Callable[[], None] = lambda: None) -> Report:
         """Audits every account and every transfer that an entry names. Raises `Unavailable`.
 
-        Calls `beat` again and again: a large ledger takes longer than a worker may be silent.
+        Calls `beat` for each read: a large ledger takes longer than a worker may be silent.
         """
         first = found = self._pass(beat)
         if first.suspicions or first.sum_cents != 0:
@@ -164,19 +171,17 @@ class Auditor:
                 return
 
     def _pass(self, beat: Callable[[], None]) -> _Pass:
-        found = _Pass()
-        for account_id in self._account_ids():
-            beat()
+        found = _Pass(beat)
+        for account_id in self._account_ids(found):
             self._read_account(found, account_id)
         # An account that was opened after the scan comes in with its first transfer, and names others.
         while found.named:
-            beat()
             transfer_id, names = found.named.popitem()
             if not names <= found.checked.setdefault(transfer_id, set()):
                 self._check_transfer(found, transfer_id, names)
         return found
 
-    def _account_ids(self) -> Iterator[str]:
+    def _account_ids(self, found: _Pass) -> Iterator[str]:
         request: dict[str, Any] = {
             "TableName": self._tables.accounts,
             "FilterExpression": "sk = :balance",
@@ -184,12 +189,12 @@ class Auditor:
             "ExpressionAttributeValues": {":balance": text(items.BALANCE_SORT)},
             "ConsistentRead": True,
         }
-        for item in self._all(self._client.scan, request):
+        for item in self._all(found, self._client.scan, request):
             yield item["account_id"]["S"]
 
     def _read_account(self, found: _Pass, account_id: str) -> None:
         """Reads and folds one account, if it exists."""
-        answer = dynamo.read(
+        answer = found.read(
             self._client.get_item,
             TableName=self._tables.accounts,
             Key=items.balance_key(account_id),
@@ -202,7 +207,7 @@ class Auditor:
         until = month_of(rules.iso(self._clock.now()))
         entries = [
             entry
-            for entry in self._entries(account_id, balance.opened_at, max(until, balance.month), 0)
+            for entry in self._entries(found, account_id, balance.opened_at, max(until, balance.month), 0)
             if entry.seq <= balance.seq
         ]
         found.entries += len(entries)
@@ -232,7 +237,7 @@ class Auditor:
 
     def _check_transfer(self, found: _Pass, transfer_id: str, names: set[str]) -> None:
         """Holds a transfer against its parties and against every other account that names it."""
-        transfer = self._transfer(transfer_id)
+        transfer = self._transfer(found, transfer_id)
         if transfer is None:
             found.suspicions += [
                 Drift(name, "orphan_entry", f"entries name transfer {transfer_id}, which does not exist")
@@ -245,7 +250,7 @@ class Auditor:
             # A transfer is held against accounts that were read before it, never after.
             for account_id in sorted(new):
                 self._read_account(found, account_id)
-            transfer = self._transfer(transfer_id) or transfer
+            transfer = self._transfer(found, transfer_id) or transfer
         for account_id in sorted(accounts - found.checked[transfer_id]):
             self._check_account(found, transfer, account_id)
         found.checked[transfer_id] |= accounts
@@ -261,12 +266,16 @@ class Auditor:
             since = dict[str, Deltas]()
             until = month_of(rules.iso(self._clock.now()))
             for entry in self._entries(
-                account_id, account.balance.month, max(until, account.balance.month), account.balance.seq
+                found,
+                account_id,
+                account.balance.month,
+                max(until, account.balance.month),
+                account.balance.seq,
             ):
                 if entry.transfer_id == name:
                     _add(since, entry)
             later = since.get(name, NOTHING)
-            now = self._transfer(name)
+            now = self._transfer(found, name)
             if now is not None and _sum(seen, later) == _expected(now, account_id):
                 found.unseen_cents += sum(later)
                 return
@@ -278,20 +287,20 @@ class Auditor:
             )
         )
 
-    def _transfer(self, transfer_id: str) -> Transfer | None:
-        answer = dynamo.read(
+    def _transfer(self, found: _Pass, transfer_id: str) -> Transfer | None:
+        answer = found.read(
             self._client.get_item,
             TableName=self._tables.transactions,
             Key=items.transfer_key(transfer_id),
             ConsistentRead=True,
         )
-        found = items.found_of(answer.get("Item"))
-        return found if isinstance(found, Transfer) else None
+        transfer = items.found_of(answer.get("Item"))
+        return transfer if isinstance(transfer, Transfer) else None
 
-    def _entries(self, account_id: str, since: str, until: str, after: int) -> list[Entry]:
+    def _entries(self, found: _Pass, account_id: str, since: str, until: str, after: int) -> list[Entry]:
         """The entries numbered above `after`, in order; `since` is a date or month, `until` a month."""
         first = month_of(since) if "-" in since else since
-        found: list[Entry] = []
+        entries: list[Entry] = []
         for month in _months(first, until):
             request = {
                 "TableName": self._tables.accounts,
@@ -302,13 +311,13 @@ class Auditor:
                 },
                 "ConsistentRead": True,
             }
-            found += [items.entry_of(item) for item in self._all(self._client.query, request)]
-        return sorted(found, key=lambda entry: entry.seq)
+            entries += [items.entry_of(item) for item in self._all(found, self._client.query, request)]
+        return sorted(entries, key=lambda entry: entry.seq)
 
-    def _all(self, call: Any, request: dict[str, Any]) -> Iterable[dynamo.Item]:
+    def _all(self, found: _Pass, call: Any, request: dict[str, Any]) -> Iterable[dynamo.Item]:
         more: dict[str, Any] = {}
         while True:
-            answer = dynamo.read(call, **request, **more)
+            answer = found.read(call, **request, **more)
             yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return

@@ -103,6 +103,24 @@ def test_an_audit_that_was_broken_off_is_followed_by_another(bank: Bank) -> None
     assert is_frozen(bank, ana)
 
 
+def test_the_heart_beats_for_every_month_of_a_long_history(bank: Bank) -> None:
+    bank.open("ana")
+    beats = list[None]()
+    audit(bank.auditor, lambda: beats.append(None))
+    before = len(beats)
+    bank.time.moment = bank.time.moment.replace(year=bank.time.moment.year + 5)
+    audit(bank.auditor, lambda: beats.append(None))
+    assert len(beats) - before >= before + 5 * 12
+
+
+def test_the_heart_beats_for_every_page_of_a_scan_that_meets_no_balance(bank: Bank) -> None:
+    empty = {"Items": [], "LastEvaluatedKey": items.balance_key("one")}
+    client = Faulty(bank.raw, "scan", [lambda *_: empty] * 20)
+    beats = list[None]()
+    audit(Auditor(client, bank.tables, 1, clock=Clock(now=bank.time)), lambda: beats.append(None))
+    assert len(beats) >= 20
+
+
 def test_the_heart_beats_while_it_rests(bank: Bank) -> None:
     stop = Stop(beats=4)
     run(bank.auditor, 2.5, stop, stop.beat)
