@@ -1,11 +1,13 @@
 """Problem documents: one meaning per code, RFC 9457's members always, and nothing that replaces them."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from apps.kit.problems import CODES, MEDIA_TYPE, TYPE_BASE, Problem, ProblemDocument, responses
 
+APPS = Path(__file__).parents[3] / "apps"
 STANDARD = {
     "type": TYPE_BASE + "insufficient_funds",
     "title": "Not enough available",
@@ -99,3 +101,8 @@ def test_an_endpoint_lists_its_problems_by_status() -> None:
 def test_an_endpoint_cannot_list_a_code_that_does_not_exist() -> None:
     with pytest.raises(KeyError, match="no_such_code"):
         responses("no_such_code")
+
+
+def test_every_code_is_answered_somewhere() -> None:
+    written = "".join(file.read_text() for file in APPS.rglob("*.py") if file.name != "problems.py")
+    assert [code for code in CODES if f'"{code}"' not in written] == []
