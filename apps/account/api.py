@@ -112,7 +112,8 @@ class EntryView(BaseModel):
 
 
 class Statement(BaseModel):
-    """A page of entries, newest first. `cursor` asks for the next one and is absent on the last."""
+    """A page of entries, newest first. `cursor` asks for the next one and is absent on the last; a page that
+    has one may be short, or even empty."""
 
     account_id: UUID
     entries: list[EntryView]
