@@ -109,8 +109,7 @@ class AccountStore:
             except Cancelled as cancelled:
                 unknown = unknown or cancelled.after_unknown
                 check_repeatable(cancelled, unknown=unknown)
-                # Not every cancellation tells a reason per action.
-                numbers += len(cancelled.reasons) > NUMBER_ACTION and cancelled.failed(NUMBER_ACTION)
+                numbers += cancelled.failed(NUMBER_ACTION)
             except Unavailable as error:
                 if unknown:
                     raise OutcomeUnknown from error

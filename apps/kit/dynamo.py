@@ -88,9 +88,14 @@ class Cancelled(Exception):  # noqa: N818
         """No condition failed: the same transaction may pass a moment later."""
         return all(reason.code in _CONTENTION for reason in self.reasons)
 
+    @property
+    def repeatable(self) -> bool:
+        """Only conditions and contention: a new attempt may pass. Anything else is a mistake of ours."""
+        return all(reason.code in _CONTENTION | {_CONDITION} for reason in self.reasons)
+
     def failed(self, index: int) -> bool:
-        """Whether the condition of action `index` failed."""
-        return self.reasons[index].code == "ConditionalCheckFailed"
+        """Whether the condition of action `index` failed. Some cancellations tell no reasons."""
+        return index < len(self.reasons) and self.reasons[index].code == _CONDITION
 
 
 class ConditionFailed(Exception):  # noqa: N818
@@ -101,6 +106,7 @@ class ConditionFailed(Exception):  # noqa: N818
         self.item = item
 
 
+_CONDITION = "ConditionalCheckFailed"
 _CONTENTION = {
     "None",
     "TransactionConflict",

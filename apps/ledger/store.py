@@ -69,11 +69,10 @@ class RefusedAfterUnknown(Refusal):
 def check_repeatable(cancelled: Cancelled, *, unknown: bool) -> None:
     """Lets a failed condition and contention pass: a new attempt may mend them. Any other reason is a mistake
     of ours and is raised, as `OutcomeUnknown` where an earlier send may stand."""
-    for reason in cancelled.reasons:
-        if reason.code != "ConditionalCheckFailed" and not Cancelled([reason]).only_contention:
-            if unknown:
-                raise OutcomeUnknown from cancelled
-            raise cancelled
+    if not cancelled.repeatable:
+        if unknown:
+            raise OutcomeUnknown from cancelled
+        raise cancelled
 
 
 class Ledger:
