@@ -77,6 +77,12 @@ def status() -> None:
 
 
 @app.command()
+def url() -> None:
+    """Print the gateway's URL, and nothing else."""
+    sys.stdout.write(_description(State(home()))["gateway_url"] + "\n")
+
+
+@app.command()
 def logs(
     service: Annotated[str, typer.Argument(help="A service or an emulator")],
     *,

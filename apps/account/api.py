@@ -15,6 +15,7 @@ from apps.account.store import AccountStore
 from apps.account.tax_id import normalised
 from apps.kit.dynamo import Deadline, OutcomeUnknown
 from apps.kit.logs import request_id
+from apps.kit.printable import PRINTABLE
 from apps.kit.problems import Problem, responses
 from apps.kit.service import CallerDep, IdempotencyKeyDep
 from apps.ledger.account import Balance, Refusal
@@ -23,7 +24,6 @@ from apps.ledger.transfer import iso
 
 OPEN_SECONDS = 4
 MAX_PAGE = 200
-PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
 
 router = APIRouter(tags=["accounts"])
 

@@ -25,7 +25,8 @@ from apps.ledger.store import Clock
 from apps.ledger.transfer import iso
 
 LEASE = timedelta(seconds=10)
-FIRST_REST_SECONDS = 0.02
+FIRST_REST_SECONDS = 0.05
+"""A transfer waits half of it here. Shorter rests make smaller batches, each of which costs a transaction."""
 LONGEST_REST_SECONDS = 0.2
 LOST_AGAIN = timedelta(seconds=30)
 """The history's index may lag: what was lost is looked for again this long after the loss was seen."""

@@ -139,6 +139,9 @@ class Outbox:
         except Cancelled as cancelled:
             if cancelled.only_contention:
                 raise Unavailable("contention") from cancelled
+            if not cancelled.repeatable:
+                # A mistake of ours (a row too large, say) and not a lost lease: no new attempt mends it.
+                raise
             return False
         return True
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from apps.kit.dynamo import Deadline
 from apps.kit.logs import request_id
 from apps.kit.money import AmountCents
+from apps.kit.printable import PRINTABLE
 from apps.kit.problems import CODES, Problem, responses
 from apps.kit.service import CallerDep, IdempotencyKeyDep
 from apps.ledger.account import Refusal
@@ -57,9 +58,9 @@ class RequestTransfer(BaseModel):
     from_account: UUID
     to: ToAccount
     amount_cents: AmountCents
-    description: (
-        Annotated[str, StringConstraints(min_length=1, max_length=140, pattern=r"^[^\x00-\x1f\x7f]+$")] | None
-    ) = Field(default=None, examples=["Almoço"])
+    description: Annotated[str, StringConstraints(min_length=1, max_length=140, pattern=PRINTABLE)] | None = (
+        Field(default=None, examples=["Almoço"])
+    )
 
 
 class TransferView(BaseModel):

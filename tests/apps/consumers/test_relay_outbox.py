@@ -11,11 +11,12 @@ import pytest
 
 from apps.consumers.relay_outbox import LEASE, LOST_AGAIN, REPORT, Relay
 from apps.kit import events
+from apps.kit.dynamo import Cancelled
 from apps.kit.events import Record
 from apps.kit.kafka import Delivery, PublishFailed
 from apps.ledger.outbox import BATCH, Outbox, Row
 from apps.ledger.store import Clock
-from tests.apps.kit.faulty_dynamo import Faulty, lose_reply, refuse
+from tests.apps.kit.faulty_dynamo import Faulty, cancel, lose_reply, refuse
 from tests.apps.ledger.bank import Bank, fake_bank
 
 MOMENT = timedelta(milliseconds=1)
@@ -220,6 +221,13 @@ def test_a_holder_renews_its_lease_at_half_time_and_keeps_its_epoch(bank: Bank, 
     lease = bank.outbox.lease(0)
     assert lease is not None
     assert lease.owner == "first"
+
+
+def test_a_mistake_of_ours_is_not_taken_for_a_lost_lease(bank: Bank, broker: Broker) -> None:
+    event(bank)
+    client = Faulty(bank.raw, "transact_write_items", [cancel("None", "ValidationError")])
+    with pytest.raises(Cancelled, match="ValidationError"):
+        relay(bank, broker, "first", client).turn()
 
 
 def test_a_holder_that_lost_its_lease_on_the_way_deletes_nothing(bank: Bank, broker: Broker) -> None:
@@ -522,5 +530,5 @@ def test_it_rests_longer_while_there_is_nothing_to_do(bank: Bank, broker: Broker
     event(bank)
     stop, beats = Stop(rests=9), list[None]()
     relay(bank, broker).run(stop, lambda: beats.append(None))
-    assert stop.rests == [0.02, 0.03, 0.045, 0.068, 0.101, 0.152, 0.2, 0.2, 0.2]
+    assert stop.rests == [0.05, 0.075, 0.113, 0.169, 0.2, 0.2, 0.2, 0.2, 0.2]
     assert len(beats) >= 9

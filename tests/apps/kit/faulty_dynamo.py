@@ -56,13 +56,21 @@ def refuse(code: str, status: int = 400) -> Fault:
     return fault
 
 
-def conflict(name: str, call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Another transaction has one of the items."""
-    raise ClientError(
-        {
-            "Error": {"Code": "TransactionCanceledException", "Message": "conflict"},
-            "ResponseMetadata": {"HTTPStatusCode": 400},  # type: ignore[typeddict-item]
-            "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
-        },
-        name,
-    )
+def cancel(*reasons: str) -> Fault:
+    """The transaction is cancelled with these reasons, one for each of its first actions."""
+
+    def fault(name: str, call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        raise ClientError(
+            {
+                "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
+                "ResponseMetadata": {"HTTPStatusCode": 400},  # type: ignore[typeddict-item]
+                "CancellationReasons": [{"Code": reason} for reason in reasons],
+            },
+            name,
+        )
+
+    return fault
+
+
+conflict = cancel("TransactionConflict", "None")
+"""Another transaction has one of the items."""
