@@ -36,4 +36,4 @@ def test_the_examples_do_what_they_say(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r'"status": ?"HELD"', done.stdout)
     assert '"available_cents":101250' in done.stdout
-    assert "clean" in done.stdout
+    assert "every balance is the sum of its entries" in done.stdout
