@@ -5,8 +5,8 @@ machine with the same tables, topics, settings and IAM policies. The module impo
 library, holds only values and pure functions, and refuses (`CatalogError`) a name that nothing declares.
 """
 
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -101,6 +101,7 @@ class Service:
     secrets: frozenset[str] = frozenset()
     settings: frozenset[str] = frozenset()
     module: str = field(default="")
+    planned: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,18 @@ class Catalog:
         """The services that `name` may call."""
         self.service(name)
         return [service for service in self.services if name in service.callers]
+
+    def without(self, leave_out: Callable[[Service], bool]) -> "Catalog":
+        """The same bank without some of its services, nor the tables and secrets that only they use."""
+        kept = [service for service in self.services if not leave_out(service)]
+        names = frozenset(service.name for service in kept)
+        tables = {access.table for service in kept for access in service.tables}
+        return replace(
+            self,
+            services=tuple(replace(service, callers=service.callers & names) for service in kept),
+            tables=tuple(table for table in self.tables if table.name in tables),
+            secrets=self.secrets & {secret for service in kept for secret in service.secrets},
+        )
 
     def problems(self) -> list[str]:
         """Every contradiction, each naming who says what; empty for a sound catalog."""
@@ -442,7 +455,7 @@ def _access(table: str, *actions: Action, indexes: Iterable[str] = ()) -> Access
 
 _AWS: frozenset[Egress] = frozenset({"dns", "pod_identity", "dynamodb"})
 
-CATALOG = checked(
+WHOLE = checked(
     Catalog(
         tables=(
             Table("accounts", indexes=(Index("owner", "owner", "opened_at"),)),
@@ -457,7 +470,10 @@ CATALOG = checked(
                 ttl="ttl",
             ),
             Table("events", indexes=(Index("history", "history_shard", "published_at"),), ttl="ttl"),
+            Table("keys", indexes=(Index("owner", "owner", "created_at"),), ttl="ttl"),
+            Table("consents", indexes=(Index("owner", "owner", "created_at"),), ttl="ttl"),
         ),
+        secrets=frozenset({"dict_certificate", "spi_certificate", "open_finance_keys"}),
         topics=(
             Topic("transfers", partitions=6, retention_hours=7 * 24, dead_letter="transfers.dead-letter"),
             Topic("transfers.dead-letter", partitions=1, retention_hours=28 * 24),
@@ -629,6 +645,136 @@ CATALOG = checked(
                 settings=frozenset({"outbox_shards"}),
                 module="apps.operators.main",
             ),
+            Service(
+                "dict_key",
+                kind="api",
+                port=8003,
+                replicas=2,
+                cpu_millis=250,
+                memory_mib=192,
+                tables=(
+                    _access(
+                        "keys",
+                        "GetItem",
+                        "PutItem",
+                        "UpdateItem",
+                        "DeleteItem",
+                        "Query",
+                        "DescribeTable",
+                        indexes=["owner"],
+                    ),
+                ),
+                callers=frozenset({"gateway", "transaction"}),
+                # Nothing of the internet but the DICT, so not Cognito either.
+                egress=_AWS | {"dict"},
+                secrets=frozenset({"dict_certificate"}),
+                settings=frozenset({"ispb"}),
+                module="apps.dict_key.main",
+                planned=True,
+            ),
+            Service(
+                "open_finance",
+                kind="api",
+                port=8004,
+                replicas=2,
+                cpu_millis=250,
+                memory_mib=256,
+                tables=(
+                    _access(
+                        "consents",
+                        "GetItem",
+                        "PutItem",
+                        "UpdateItem",
+                        "DeleteItem",
+                        "Query",
+                        "DescribeTable",
+                        indexes=["owner"],
+                    ),
+                ),
+                callers=frozenset({"gateway", "account"}),
+                egress=_AWS | {"cognito", "banks"},
+                secrets=frozenset({"open_finance_keys"}),
+                module="apps.open_finance.main",
+                planned=True,
+            ),
+            Service(
+                "send_pix",
+                kind="worker",
+                port=8014,
+                replicas=2,
+                cpu_millis=250,
+                memory_mib=192,
+                tables=(
+                    _access("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
+                    _access("transactions", "BatchGetItem", "GetItem", "UpdateItem", "DescribeTable"),
+                    _access("events", "PutItem"),
+                ),
+                consumes=Consumption("transfers", "send-pix"),
+                egress=_AWS | {"msk", "spi"},
+                secrets=frozenset({"spi_certificate"}),
+                settings=frozenset({"ispb", "outbox_shards"}),
+                module="apps.consumers.send_pix",
+                planned=True,
+            ),
+            Service(
+                "receive_pix",
+                kind="worker",
+                port=8015,
+                replicas=2,
+                cpu_millis=250,
+                memory_mib=192,
+                tables=(
+                    _access("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
+                    _access("transactions", "BatchGetItem", "PutItem", "UpdateItem", "DescribeTable"),
+                    _access("events", "PutItem"),
+                ),
+                egress=_AWS | {"spi"},
+                secrets=frozenset({"spi_certificate"}),
+                settings=frozenset({"ispb", "outbox_shards"}),
+                module="apps.consumers.receive_pix",
+                planned=True,
+            ),
+            Service(
+                "refund_lookups",
+                kind="worker",
+                port=8016,
+                replicas=1,
+                cpu_millis=100,
+                memory_mib=192,
+                tables=(_access("keys", "PutItem", "UpdateItem", "DescribeTable"),),
+                consumes=Consumption("transfers", "refund-lookups"),
+                egress=_AWS | {"msk"},
+                module="apps.consumers.refund_lookups",
+                planned=True,
+            ),
+            Service(
+                "bacen",
+                kind="simulator",
+                port=8020,
+                replicas=1,
+                cpu_millis=250,
+                memory_mib=256,
+                callers=frozenset({"dict_key", "send_pix", "receive_pix"}),
+                egress=frozenset({"dns"}),
+                module="apps.simulators.bacen.main",
+                planned=True,
+            ),
+            Service(
+                "other_bank",
+                kind="simulator",
+                port=8021,
+                replicas=1,
+                cpu_millis=250,
+                memory_mib=256,
+                callers=frozenset({"open_finance"}),
+                egress=frozenset({"dns"}),
+                module="apps.simulators.other_bank.main",
+                planned=True,
+            ),
         ),
     )
 )
+"""The bank as designed, with what is still to be written: the infrastructure is laid out for all of it."""
+
+CATALOG = WHOLE.without(lambda service: service.planned)
+"""The bank that can run today."""
