@@ -84,11 +84,13 @@ class Service:
 
     `cpu_millis` and `memory_mib` are the Kubernetes requests. `callers` are the services that may open a
     connection to it. `settings` are the tunables that this service reads besides the ones that every
-    service of its kind gets (see `environment`). A `job` has no port and is started on demand.
+    service of its kind gets (see `environment`). A `job` has no port and is started on demand. A
+    `simulator` stands in for the world outside: it verifies no customer's token, and is deployed only where
+    an environment asks for it. `planned` marks a service whose module is still to be written.
     """
 
     name: str
-    kind: Literal["api", "worker", "job"]
+    kind: Literal["api", "worker", "job", "simulator"]
     port: int | None
     replicas: int
     cpu_millis: int
