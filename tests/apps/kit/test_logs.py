@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from _pytest.logging import LogCaptureHandler
 
 from apps.kit import logs
 from apps.kit.logs import JsonLines, bound, request_id
@@ -70,6 +71,9 @@ def test_a_line_says_when_who_how_bad_and_what(log: logging.Logger, output: io.B
 def test_whatever_is_said_is_one_line_that_gives_it_back(
     log: logging.Logger, output: io.BytesIO, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
+    # pytest keeps what is logged for its reports, and a worker of xdist can not hand half a pair on.
+    root = logging.getLogger()
+    root.handlers = [each for each in root.handlers if not isinstance(each, LogCaptureHandler)]
     log.warning(text, extra={"reason": text})
     (line,) = lines(output)
     assert line["message"] == line["reason"] == text
