@@ -113,7 +113,13 @@ def brokers(asked: Asked) -> Outputs:
     made = arn("kafka", f"cluster/{name}/11111111-2222-3333-4444-555555555555-6")
     hosts = ",".join(f"b-{number}.{name}.kafka.{REGION}.amazonaws.com:9098" for number in (1, 2, 3))
     uuid = made.rsplit("/", 1)[1]
-    return {"id": made, "arn": made, "clusterUuid": uuid, "bootstrapBrokersSaslIam": hosts}
+    return {
+        "id": made,
+        "arn": made,
+        "clusterName": name,
+        "clusterUuid": uuid,
+        "bootstrapBrokersSaslIam": hosts,
+    }
 
 
 def user_pool(asked: Asked) -> Outputs:
@@ -233,6 +239,10 @@ COMPUTED: Mapping[str, Callable[[Asked], Outputs]] = {
     "aws:lb/loadBalancer:LoadBalancer": load_balancer,
     "aws:lb/targetGroup:TargetGroup": by_arn("elasticloadbalancing", "targetgroup/{}/50dc6c495c0c9188"),
     "aws:msk/cluster:Cluster": brokers,
+    "aws:msk/configuration:Configuration": lambda asked: {
+        **by_arn("kafka", "configuration/{}/11111111-2222-3333-4444-555555555555-6")(asked),
+        "latestRevision": 1,
+    },
     "aws:route53/zone:Zone": lambda asked: {
         "id": "Z0000000000000000000",
         "zoneId": "Z0000000000000000000",
