@@ -1,0 +1,82 @@
+"""Secrets have a place on AWS, and no value in Pulumi."""
+
+import pulumi
+import pytest
+from names import PREFIX_LIMIT
+from secret_containers import Secrets, SecretsArgs
+
+from apps.catalog import WHOLE
+from tests.platform.graph import UNKNOWN, Graph, evaluate
+from tests.platform.types_check import complaints
+
+KEY = "arn:aws:kms:sa-east-1:111122223333:key/secrets"
+SECRET = "aws:secretsmanager/secret:Secret"
+
+
+def secrets(*, prefix: str = "dev", recovery_days: int = 30, protect: bool = False) -> None:
+    made = Secrets("secrets", SecretsArgs(WHOLE, prefix, KEY, recovery_days, protect))
+    pulumi.export("arns", made.arns)
+
+
+@pytest.fixture(scope="module")
+def dev() -> Graph:
+    return evaluate(secrets)
+
+
+@pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
+def test_every_resource_takes_what_its_sdk_says_and_has_a_component_above_it(preview: bool) -> None:
+    graph = evaluate(secrets, preview=preview)
+    assert {node.name: found for node in graph if (found := complaints(node))} == {}
+    assert graph.outside_components() == []
+    assert graph.messages == ()
+    assert len(graph.of_type(SECRET)) == len(WHOLE.secrets)
+
+
+def test_each_secret_of_the_catalog_has_a_container_and_no_value(dev: Graph) -> None:
+    assert {node.type for node in dev if node.custom} == {SECRET}
+    assert sorted(node.inputs["name"] for node in dev.of_type(SECRET)) == [
+        f"dev-{secret}" for secret in sorted(WHOLE.secrets)
+    ]
+    assert {frozenset(node.inputs) for node in dev.of_type(SECRET)} == {
+        frozenset({"name", "kmsKeyId", "recoveryWindowInDays"})
+    }
+
+
+def test_each_is_encrypted_under_the_banks_key(dev: Graph) -> None:
+    assert {node.inputs["kmsKeyId"] for node in dev.of_type(SECRET)} == {KEY}
+
+
+def test_the_component_hands_on_each_arn_by_the_catalogs_name(dev: Graph) -> None:
+    assert dev.outputs["arns"].keys() == WHOLE.secrets
+    for secret, arn in dev.outputs["arns"].items():
+        assert f":secret:dev-{secret}-" in arn
+    assert set(evaluate(secrets, preview=True).outputs["arns"].values()) == {UNKNOWN}
+
+
+@pytest.mark.parametrize("protect", [True, False])
+def test_secrets_are_protected_where_asked(protect: bool) -> None:
+    graph = evaluate(lambda: secrets(protect=protect))
+    assert {node.protect for node in graph.of_type(SECRET)} == {protect}
+
+
+@pytest.mark.parametrize("days", [0, 7, 30])
+def test_a_preview_frees_the_name_at_once_and_prod_keeps_it(days: int) -> None:
+    graph = evaluate(lambda: secrets(recovery_days=days))
+    assert {node.inputs["recoveryWindowInDays"] for node in graph.of_type(SECRET)} == {days}
+
+
+@pytest.mark.parametrize("days", [-1, 1, 6, 31])
+def test_a_recovery_that_aws_does_not_know_is_refused(days: int) -> None:
+    with pytest.raises(ValueError, match=f"not {days}"):
+        evaluate(lambda: secrets(recovery_days=days))
+
+
+def test_a_bank_without_secrets_has_no_container() -> None:
+    catalog = WHOLE.without(lambda service: bool(service.secrets))
+    graph = evaluate(lambda: Secrets("secrets", SecretsArgs(catalog, "dev", KEY, 7, protect=False)))
+    assert graph.of_type(SECRET) == []
+
+
+def test_names_fit_with_the_longest_prefix() -> None:
+    graph = evaluate(lambda: secrets(prefix="p" * PREFIX_LIMIT))
+    assert max(len(node.inputs["name"]) for node in graph.of_type(SECRET)) <= 512
