@@ -292,4 +292,11 @@ DATA: Mapping[str, Data] = {
         "zoneIds": [f"sae1-az{number}" for number in (1, 2, 3)],
         "groupNames": [REGION],
     },
+    "aws:ec2/getPrefixList:getPrefixList": lambda args: {
+        "id": "pl-5ca54035",
+        "prefixListId": "pl-5ca54035",
+        "name": args["name"],
+        "region": args.get("region", REGION),
+        "cidrBlocks": ["198.51.100.0/24"],
+    },
 }
