@@ -5,6 +5,7 @@ input that depends on it disappears, which `types_check` reports as missing. Val
 real ones, so that a rule over ARNs, host names or ids can be tested on them.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -90,7 +91,36 @@ def load_balancer(asked: Asked) -> Outputs:
     name = physical(asked)
     made = arn("elasticloadbalancing", f"loadbalancer/app/{name}/50dc6c495c0c9188")
     host = f"{name}-1234567890.{REGION}.elb.amazonaws.com"
-    return {"id": made, "arn": made, "name": name, "dnsName": host, "zoneId": "Z2P70J7HTTTPLU"}
+    suffix = made.partition(":loadbalancer/")[2]
+    return {
+        "id": made,
+        "arn": made,
+        "arnSuffix": suffix,
+        "name": name,
+        "dnsName": host,
+        "zoneId": "Z2P70J7HTTTPLU",
+    }
+
+
+def target_group(asked: Asked) -> Outputs:
+    outputs = by_arn("elasticloadbalancing", "targetgroup/{}/50dc6c495c0c9188")(asked)
+    return {**outputs, "arnSuffix": outputs["arn"].rpartition(":")[2]}
+
+
+def dns_record(asked: Asked) -> Outputs:
+    name, zone, kind = (str(asked.inputs[key]) for key in ("name", "zoneId", "type"))
+    return {"id": f"{zone}_{name}_{kind}", "name": name, "fqdn": name.removesuffix(".")}
+
+
+def bucket(asked: Asked) -> Outputs:
+    name = str(asked.inputs.get("bucket") or f"{asked.name}-0a1b2c3")
+    return {"id": name, "bucket": name, "arn": f"arn:aws:s3:::{name}"}
+
+
+def image(asked: Asked) -> Outputs:
+    digest = "sha256:" + hashlib.sha256(asked.name.encode()).hexdigest()
+    tags = asked.inputs.get("tags") or ["unnamed"]
+    return {"id": digest, "digest": digest, "ref": f"{tags[0]}@{digest}", "contextHash": digest}
 
 
 def certificate(asked: Asked) -> Outputs:
@@ -237,18 +267,21 @@ COMPUTED: Mapping[str, Callable[[Asked], Outputs]] = {
     "aws:kms/key:Key": key,
     "aws:lb/listener:Listener": by_arn("elasticloadbalancing", "listener/app/{}/50dc6c495c0c9188/1"),
     "aws:lb/loadBalancer:LoadBalancer": load_balancer,
-    "aws:lb/targetGroup:TargetGroup": by_arn("elasticloadbalancing", "targetgroup/{}/50dc6c495c0c9188"),
+    "aws:lb/targetGroup:TargetGroup": target_group,
     "aws:msk/cluster:Cluster": brokers,
     "aws:msk/configuration:Configuration": lambda asked: {
         **by_arn("kafka", "configuration/{}/11111111-2222-3333-4444-555555555555-6")(asked),
         "latestRevision": 1,
     },
+    "aws:route53/record:Record": dns_record,
     "aws:route53/zone:Zone": lambda asked: {
         "id": "Z0000000000000000000",
         "zoneId": "Z0000000000000000000",
         "nameServers": ["ns-1.awsdns-01.org"],
     },
+    "aws:s3/bucket:Bucket": bucket,
     "aws:secretsmanager/secret:Secret": by_arn("secretsmanager", "secret:{}-AbCdEf"),
+    "docker-build:index:Image": image,
     "eks:index:Cluster": eks_component,
 }
 
@@ -272,6 +305,14 @@ DATA: Mapping[str, Data] = {
         "accountId": ACCOUNT,
         "arn": arn("iam", "role/deployer", region=""),
         "userId": "AROAEXAMPLE:deployer",
+    },
+    "aws:ecr/getAuthorizationToken:getAuthorizationToken": lambda _: {
+        "id": REGION,
+        "authorizationToken": "QVdTOnRva2Vu",
+        "expiresAt": "2026-01-01T12:00:00Z",
+        "proxyEndpoint": f"https://{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com",
+        "userName": "AWS",
+        "password": "token",
     },
     "aws:index/getRegion:getRegion": lambda args: {
         "id": args.get("region", REGION),
