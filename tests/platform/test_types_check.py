@@ -228,6 +228,10 @@ def test_the_configuration_of_a_provider_is_checked_through_its_texts() -> None:
     assert wrong(tagged("tag")) == ["defaultTags.tag: no such property; tags?"]
 
 
+def test_a_text_that_a_provider_takes_may_be_json() -> None:
+    assert wrong(evaluate(lambda: kubernetes.Provider("it", kubeconfig='{"kind": "Config"}'))) == []
+
+
 def test_a_custom_object_of_kubernetes_is_checked_as_far_as_it_is_known() -> None:
     def binding(**metadata: Any) -> Graph:
         return evaluate(

@@ -37,7 +37,10 @@ def complaints(node: Node) -> list[str]:
         return [str(unknown)]
     inputs = node.inputs
     if node.type.startswith(PROVIDER):
-        inputs = {name: _decoded(value) for name, value in inputs.items()}
+        hints = _hints(signature)
+        # A text that a provider takes as text, a kubeconfig for instance, may well be JSON.
+        texts = {name for name, hint in hints.items() if str in _members(hint)}
+        inputs = {name: value if name in texts else _decoded(value) for name, value in inputs.items()}
     return list(_object(inputs, signature, ""))
 
 
