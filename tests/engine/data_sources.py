@@ -29,6 +29,7 @@ DATA_SOURCES: Mapping[str, DataSource] = {
         "arn": f"arn:aws:iam::{account}:user/engine",
         "userId": "AIDAENGINE",
     },
+    "aws:index/getDefaultTags:getDefaultTags": lambda arguments, region, account: {"id": "tags", "tags": {}},
     "aws:index/getPartition:getPartition": lambda arguments, region, account: {
         "id": "aws",
         "dnsSuffix": "amazonaws.com",

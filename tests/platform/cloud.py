@@ -327,6 +327,10 @@ DATA: Mapping[str, Data] = {
         "dnsSuffix": "amazonaws.com",
         "reverseDnsPrefix": "com.amazonaws",
     },
+    "aws:index/getDefaultTags:getDefaultTags": lambda _: {
+        "id": "tags",
+        "tags": {"project": "gobanking", "environment": "dev"},
+    },
     "aws:index/getAvailabilityZones:getAvailabilityZones": lambda _: {
         "id": REGION,
         "names": [f"{REGION}{letter}" for letter in "abc"],
