@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
-from pod_role import PodRole, PodRoleArgs
 from pulumi import Output, ResourceOptions
+
+from pod_role import PodRole, PodRoleArgs
 from versions import Versions
 
 OBSERVABILITY_NAMESPACE = "amazon-cloudwatch"

@@ -1,6 +1,7 @@
 """The Cluster Autoscaler: what it is told, and what it may do, to the nodes of its own cluster."""
 
 import pulumi
+
 from trust import document
 
 NAME = "cluster-autoscaler"

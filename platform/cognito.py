@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-import names
 import pulumi
 import pulumi_aws as aws
 from pulumi import ResourceOptions
+
+import names
 from settings import IdentitySettings
 
 ACCESS_TOKEN_MINUTES = 15

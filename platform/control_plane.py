@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 import pulumi_eks as eks
+from pulumi import Output, ResourceOptions
+
 import trust
 from names import physical
 from network import Subnets
-from pulumi import Output, ResourceOptions
 from settings import ClusterSettings
 from versions import versions
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import autoscaler
-import load_balancer_controller
 import pulumi
 import pulumi_kubernetes as kubernetes
-from pod_role import PodRole, PodRoleArgs, associate
 from pulumi import Output, ResourceOptions
+
+import autoscaler
+import load_balancer_controller
+from pod_role import PodRole, PodRoleArgs, associate
 from versions import AUTOSCALER_CHART, LOAD_BALANCER_CONTROLLER_CHART
 
 NAMESPACE = "kube-system"

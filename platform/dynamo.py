@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import names as naming
 import pulumi
 import pulumi_aws as aws
 from pulumi import ResourceOptions
 
+import names as naming
 from apps.catalog import Catalog, Index, Table
 
 RECOVERY_DAYS = 35

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
-from names import physical
 
 from apps.catalog import Catalog
+from names import physical
 
 UNTAGGED_DAYS = 7
 BRANCH_DAYS = 30

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
+from pulumi import Output, ResourceOptions
+
 from addons import Addons, AddonsArgs
 from control_plane import ControlPlane, ControlPlaneArgs
 from controllers import Controllers, ControllersArgs
@@ -19,7 +21,6 @@ from kubernetes_access import provider
 from network import Subnets
 from node_group import Nodes, NodesArgs
 from pod_role import PodRole, PodRoleArgs, associate
-from pulumi import Output, ResourceOptions
 from settings import ClusterSettings
 from versions import versions
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import names
 import pulumi
 import pulumi_aws as aws
-from names import AwsArns
 from pulumi import ResourceOptions
 
+import names
 from apps.catalog import Catalog, CatalogError, Service, policy
+from names import AwsArns
 
 AUTONAME_LENGTH = len("-0123abc")
 ROLE_NAME_LIMIT = 64

@@ -9,9 +9,9 @@ from pathlib import Path
 import pulumi
 import pulumi_aws as aws
 import pulumi_docker_build as docker_build
-from settings import BuiltImages, GivenImages
 
 from apps.catalog import Catalog, Service
+from settings import BuiltImages, GivenImages
 
 BUILDX = ("docker", "buildx", "version")
 MENDING = (

@@ -1,6 +1,7 @@
 """The AWS Load Balancer Controller: what it is told, and what it may do, for target groups alone."""
 
 import pulumi
+
 from trust import document
 
 NAME = "aws-load-balancer-controller"

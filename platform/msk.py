@@ -7,18 +7,18 @@ also Kafka's, and there is no password, no ACL and no plain port.
 import json
 from dataclasses import dataclass
 
-import names
 import pulumi
 import pulumi_aws as aws
-from network import Subnets
 from pulumi import ResourceOptions
 from pulumi_aws.appautoscaling import PolicyTargetTrackingScalingPolicyConfigurationArgs as Tracking
 from pulumi_aws.appautoscaling import (
     PolicyTargetTrackingScalingPolicyConfigurationPredefinedMetricSpecificationArgs as Metric,
 )
-from settings import KafkaSettings
 
+import names
 from apps.catalog import Catalog, Topic
+from network import Subnets
+from settings import KafkaSettings
 
 IAM_PORT = 9098
 VOLUME_LIMIT_GIB = 16384

@@ -10,6 +10,8 @@ from ipaddress import IPv4Network, ip_network
 
 import pulumi
 import pulumi_aws as aws
+from pulumi import InvokeOptions, Output, ResourceOptions
+
 from endpoints import (
     GatewayEndpoints,
     GatewayEndpointsArgs,
@@ -18,7 +20,6 @@ from endpoints import (
     service_name,
 )
 from flow_logs import FlowLogs, FlowLogsArgs
-from pulumi import InvokeOptions, Output, ResourceOptions
 from settings import GivenVpc, NetworkSettings
 
 ANYWHERE = "0.0.0.0/0"
@@ -97,6 +98,8 @@ class Network(pulumi.ComponentResource):
     private: Subnets
     isolated: Subnets
     nat_addresses: list[Output[str]]
+    nat_gateway_ids: list[Output[str]]
+    """None of a given VPC: they are somebody else's to watch."""
     interface_endpoints: bool
     dynamodb_prefix_list_id: Output[str]
     dynamodb_cidrs: Output[Sequence[str]]
@@ -185,7 +188,7 @@ class Network(pulumi.ComponentResource):
 
     def _make_nat(self, name: str, zones: Sequence[str], way_out: aws.ec2.Route) -> list[aws.ec2.NatGateway]:
         """An internet gateway with a public address behind it cannot be taken off: the addresses go first."""
-        gateways = []
+        gateways: list[aws.ec2.NatGateway] = []
         self.nat_addresses = []
         for zone, subnet_id in zip(zones, self.public.ids, strict=False):
             tags = {"Name": f"{name}-{zone}"}
@@ -205,6 +208,7 @@ class Network(pulumi.ComponentResource):
                 )
             )
             self.nat_addresses.append(address.public_ip)
+        self.nat_gateway_ids = [gateway.id for gateway in gateways]
         return gateways
 
     def _make_private(
@@ -270,6 +274,7 @@ class Network(pulumi.ComponentResource):
             _subnets, (given.public, given.private, given.isolated)
         )
         self.nat_addresses = [Output.from_input(address) for address in given.nat_addresses]
+        self.nat_gateway_ids = []
         self.routes = []
         found = aws.ec2.get_prefix_list_output(
             name=service_name(region, "dynamodb"), opts=InvokeOptions(parent=self)

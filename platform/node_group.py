@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
+from pulumi import Output, ResourceOptions
+
 import trust
 from network import Subnets
-from pulumi import Output, ResourceOptions
 from settings import ClusterSettings
 from versions import versions
 

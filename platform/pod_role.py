@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
-import trust
 from pulumi import Output, ResourceOptions
+
+import trust
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import names
 import pulumi
 import pulumi_aws as aws
 from pulumi import ResourceOptions
 
+import names
 from apps.catalog import Catalog
 
 

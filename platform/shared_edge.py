@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
+
 from access_logs import AccessLogs, AccessLogsArgs
 from certificate import Certificate, CertificateArgs
 from firewall import Firewall, FirewallArgs

@@ -6,11 +6,11 @@ from functools import cache
 
 import pulumi
 import pulumi_aws as aws
+from pulumi import Output, ResourceOptions
+
 from eks import Cluster, ClusterArgs
 from network import Subnets
-from pulumi import Output, ResourceOptions
 from settings import ClusterSettings
-
 from tests.platform import cloud
 from tests.platform.graph import Graph, Node, evaluate
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pulumi
 import pytest
-from access_logs import DELIVERY, AccessLogs, AccessLogsArgs, bucket_policy
 
+from access_logs import DELIVERY, AccessLogs, AccessLogsArgs, bucket_policy
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 

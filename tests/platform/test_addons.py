@@ -5,10 +5,10 @@ import re
 from typing import Any
 
 import pytest
-from addons import APPLICATION_LOGS, log_kinds, observability
-from versions import VERSIONS
 
+from addons import APPLICATION_LOGS, log_kinds, observability
 from tests.platform.cluster_program import ADDON, SETTINGS, cluster_graph
+from versions import VERSIONS
 
 both = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 

@@ -6,8 +6,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 import pytest
-from certificate import Certificate, CertificateArgs, Option, option_of
 
+from certificate import Certificate, CertificateArgs, Option, option_of
 from tests.platform import cloud
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.recorder import Asked

@@ -5,10 +5,10 @@ from typing import Any
 
 import pulumi
 import pytest
+
 from cognito import AppClient, AppClientArgs, UserPool, UserPoolArgs
 from names import PREFIX_LIMIT
 from settings import IdentitySettings
-
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 

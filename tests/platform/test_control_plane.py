@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from control_plane import ADMIN_POLICY, access_entries, cluster_arn, cluster_name, cni_options
-from versions import VERSIONS
 
+from control_plane import ADMIN_POLICY, access_entries, cluster_arn, cluster_name, cni_options
 from tests.platform import cloud
 from tests.platform.cluster_program import ADMIN, CLUSTER, ROLE, SETTINGS, cluster_graph, cluster_with
 from tests.platform.graph import UNKNOWN
+from versions import VERSIONS
 
 
 def test_the_cluster_is_what_the_settings_say() -> None:

@@ -4,14 +4,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 import autoscaler
 import load_balancer_controller
-import pytest
-from versions import AUTOSCALER_CHART, LOAD_BALANCER_CONTROLLER_CHART, VERSIONS
-
 from tests.platform import cloud
 from tests.platform.cluster_program import ASSOCIATION, INLINE, RELEASE, SETTINGS, cluster_graph
 from tests.platform.graph import UNKNOWN
+from versions import AUTOSCALER_CHART, LOAD_BALANCER_CONTROLLER_CHART, VERSIONS
 
 both = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 ACCOUNT, REGION = cloud.ACCOUNT, cloud.REGION

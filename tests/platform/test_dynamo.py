@@ -5,11 +5,11 @@ from typing import Any
 
 import pulumi
 import pytest
-from dynamo import Tables, TablesArgs, key_attributes
-from names import PREFIX_LIMIT
 
 from apps.catalog import WHOLE, Catalog, Index, Table
+from dynamo import Tables, TablesArgs, key_attributes
 from environments.local.provision import table_request
+from names import PREFIX_LIMIT
 from tests.platform.graph import Graph, evaluate
 from tests.platform.types_check import complaints
 

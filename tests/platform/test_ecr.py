@@ -6,9 +6,9 @@ from typing import Any
 
 import pulumi
 import pytest
-from ecr import BRANCH_DAYS, Repositories, RepositoriesArgs, lifecycle_policy
 
 from apps.catalog import CATALOG
+from ecr import BRANCH_DAYS, Repositories, RepositoriesArgs, lifecycle_policy
 from tests.platform.graph import Graph, evaluate
 from tests.platform.types_check import complaints
 

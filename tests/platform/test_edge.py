@@ -5,9 +5,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 import pytest
+
 from edge import LAST, EnvironmentEdge, EnvironmentEdgeArgs, priority
 from names import PREFIX_LIMIT
-
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 

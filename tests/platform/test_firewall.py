@@ -1,8 +1,8 @@
 """The firewall asks AWS's rules, limits each address and writes down no secrets."""
 
 import pytest
-from firewall import MANAGED, Firewall, FirewallArgs, log_group
 
+from firewall import MANAGED, Firewall, FirewallArgs, log_group
 from tests.platform.graph import Graph, evaluate
 from tests.platform.types_check import complaints
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pulumi
 import pytest
-from iam import Roles, RolesArgs, role_name, trust, with_role
-from names import PREFIX_LIMIT, AwsArns
 
 from apps.catalog import CATALOG, WHOLE, Catalog, CatalogError, policy
+from iam import Roles, RolesArgs, role_name, trust, with_role
+from names import PREFIX_LIMIT, AwsArns
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pulumi
 import pytest
+
+from apps.catalog import CATALOG, WHOLE, Service
 from ecr import Repositories, RepositoriesArgs
 from images import BUILDX, Images, ImagesArgs, build_arguments, prerequisites, registry, repository
 from settings import BuiltImages, GivenImages
-
-from apps.catalog import CATALOG, WHOLE, Service
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 

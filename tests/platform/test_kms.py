@@ -6,8 +6,8 @@ from typing import Any
 
 import pulumi
 import pytest
-from kms import Keys, KeysArgs, key_policy
 
+from kms import Keys, KeysArgs, key_policy
 from tests.platform.cloud import ACCOUNT, REGION, computed
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.recorder import Asked

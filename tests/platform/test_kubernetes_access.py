@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from kubernetes_access import kubeconfig, provider
 from pulumi import Output, ResourceOptions
 
+from kubernetes_access import kubeconfig, provider
 from tests.platform.cluster_program import cluster_graph
 from tests.platform.graph import UNKNOWN, evaluate
 from tests.platform.types_check import complaints

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pulumi
 import pytest
+
+from apps.catalog import CATALOG, WHOLE, Topic
 from msk import Brokers, BrokersArgs, Topics, TopicsArgs, problems, server_properties, topic_configs, zones
 from names import PREFIX_LIMIT
 from network import Subnets
 from settings import KafkaSettings
-
-from apps.catalog import CATALOG, WHOLE, Topic
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 

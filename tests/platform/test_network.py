@@ -9,14 +9,14 @@ from typing import Any
 
 import pulumi
 import pytest
-from endpoints import GUARDED, OPEN, own_principals_policy, storage_policy, tables_policy
-from flow_logs import trust_policy, write_policy
 from hypothesis import given
 from hypothesis import strategies as st
+
+from endpoints import GUARDED, OPEN, own_principals_policy, storage_policy, tables_policy
+from flow_logs import trust_policy, write_policy
 from kms import Keys, KeysArgs
 from network import Network, NetworkArgs, account_of, plan
 from settings import GivenVpc, NetworkSettings
-
 from tests.platform.cloud import ACCOUNT, REGION
 from tests.platform.graph import UNKNOWN, Graph, Node, evaluate
 from tests.platform.types_check import complaints

@@ -4,11 +4,11 @@ import base64
 import json
 
 import pytest
-from node_group import MAX_PODS, node_tags, user_data
-from versions import VERSIONS
 
+from node_group import MAX_PODS, node_tags, user_data
 from tests.platform import cloud
 from tests.platform.cluster_program import NODE_GROUP, ROLE, SETTINGS, TEMPLATE, cluster_graph
+from versions import VERSIONS
 
 both = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 

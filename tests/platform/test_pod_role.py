@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-import trust
-from pod_role import PodRole, PodRoleArgs, associate
 from pulumi import ResourceOptions
 
+import trust
+from pod_role import PodRole, PodRoleArgs, associate
 from tests.platform.graph import Graph, evaluate
 from tests.platform.types_check import complaints
 

@@ -2,10 +2,10 @@
 
 import pulumi
 import pytest
-from names import PREFIX_LIMIT
-from secret_containers import Secrets, SecretsArgs
 
 from apps.catalog import WHOLE
+from names import PREFIX_LIMIT
+from secret_containers import Secrets, SecretsArgs
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 

@@ -7,11 +7,11 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 import pytest
+
+from apps.kit.problems import Problem
 from network import Subnets
 from settings import EdgeSettings
 from shared_edge import Domain, SharedEdge, SharedEdgeArgs, domain_of, not_found, ports
-
-from apps.kit.problems import Problem
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.nodes import Node
 from tests.platform.types_check import complaints

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+
 from versions import AUTOSCALER_CHART, LOAD_BALANCER_CONTROLLER_CHART, VERSIONS, versions
 
 ADDON_VERSION = r"v\d+\.\d+\.\d+-eksbuild\.\d+"
