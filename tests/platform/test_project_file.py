@@ -55,3 +55,24 @@ config:
 def test_dev_needs_a_region_and_an_image_source_and_nothing_else() -> None:
     dev = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
     assert set(dev) == {"aws:region", "gobanking:imageSource"}
+
+
+def test_pulumi_install_fills_the_projects_own_environment_with_the_pins() -> None:
+    """Pulumi's pip toolchain reads `requirements.txt` in the program's folder, which `main` names."""
+    assert PROJECT["runtime"] == {
+        "name": "python",
+        "options": {"toolchain": "pip", "virtualenv": ".venv"},
+    }
+    program = ROOT / PROJECT["main"]
+    lines = (program / "requirements.txt").read_text().splitlines()
+    (include,) = [line for line in lines if not line.startswith("#")]
+    option, name = include.split()
+    assert option == "-r"
+    assert (program / name).resolve() == ROOT / "requirements" / "platform.txt"
+
+
+@pytest.mark.parametrize("group", ["platform", "dev"])
+def test_the_environment_has_pip_which_pulumi_asks_for_the_plugins(group: str) -> None:
+    """Without it every `pulumi preview` fails, and an environment made by uv has none."""
+    pins = (ROOT / "requirements" / f"{group}.txt").read_text().splitlines()
+    assert [pin for pin in pins if pin.startswith("pip==")]
