@@ -9,10 +9,12 @@ alone, in `configuration_prod`.
 import json
 from collections.abc import Mapping
 
+import yaml
+
 import configuration_forms as forms
 import configuration_prod as prod
 import configuration_rules as rules
-import yaml
+from apps.catalog import Catalog
 from configuration_values import FormError, SettingsError, Values
 from settings import (
     BuiltImages,
@@ -29,8 +31,6 @@ from settings import (
     Referenced,
     Settings,
 )
-
-from apps.catalog import Catalog
 
 KINDS: tuple[Kind, ...] = ("dev", "prod", "preview")
 TUNABLES = {

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 
 from configuration_values import FormError
+from versions import VERSIONS
 
 Network = ipaddress.IPv4Network
 
@@ -58,13 +59,13 @@ stack_reference = _form(
 )
 vpc_id = _form(r"vpc-([0-9a-f]{8}|[0-9a-f]{17})", "is not the id of a VPC", "write one such as vpc-0a1b2c3d")
 kubernetes_version = _form(
-    r"1\.[2-9][0-9]",
-    "is not a version of Kubernetes as EKS names it",
-    'write one such as "1.34", in quotes so that YAML keeps a last zero',
+    "|".join(map(re.escape, VERSIONS)),
+    "is not a version of Kubernetes that versions.py pins add-ons and node images for",
+    f'write one of {", ".join(VERSIONS)}, in quotes so that YAML keeps a last zero, or pin what goes with it',
 )
 kafka_version = _form(
-    r"3\.[0-9]\.([0-9]|x)(\.kraft)?|[4-9]\.[0-9]\.([0-9]|x)\.kraft",
-    "is not a version of Kafka as MSK names it, and from 4 on without ZooKeeper",
+    r"(3\.[7-9]|[4-9]\.[0-9])\.([0-9]|x)\.kraft",
+    "is not a version of Kafka without ZooKeeper as MSK names it",
     "write one such as 3.9.x.kraft",
 )
 kafka_type = _form(

@@ -9,10 +9,9 @@ from difflib import get_close_matches
 from itertools import combinations
 
 import configuration_forms as forms
+from apps.catalog import Catalog
 from configuration_values import FormError, Values
 from settings import Created, Kind, Referenced, Settings
-
-from apps.catalog import Catalog
 
 PROTECTED_NAMES = frozenset({"dev", "staging", "prod"})
 RESERVED_PREFIX = re.compile(r"default|kube-.*|amazon-cloudwatch|internal-.*")

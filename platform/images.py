@@ -131,4 +131,4 @@ def prerequisites(settings: GivenImages | BuiltImages, run: Runner | None = None
 
 
 def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import settings as types
 import yaml
-from configuration import TUNABLES, project_defaults, read
-from configuration_rules import RETENTION_DAYS
-from configuration_values import Problem, SettingsError
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from settings import Created, Settings
 
+import settings as types
 from apps.catalog import API_SETTINGS, CATALOG, KAFKA_SETTINGS, WHOLE, Catalog
+from configuration import TUNABLES, project_defaults, read
+from configuration_rules import RETENTION_DAYS
+from configuration_values import Problem, SettingsError
+from settings import Created, Settings
 
 ROOT = Path(__file__).parents[2]
 PROJECT_FILE = (ROOT / "Pulumi.yaml").read_text()
@@ -164,9 +164,9 @@ RULES = {
     ),
     "a region in China": _one("aws:region", "cn-north-1", "region of the partition aws", "ap-south-1"),
     "a patch of Kubernetes": _one("kubernetesVersion", "1.34.1", "is not a version of Kubernetes", "1.34"),
-    "a version that YAML cut": _one("kubernetesVersion", "1.3", "is not a version of Kubernetes", "1.30"),
-    "Kafka 4 with ZooKeeper": _one("kafkaVersion", "4.1.x", "without ZooKeeper", "4.1.x.kraft"),
-    "Kafka of no patch": _one("kafkaVersion", "3.9", "is not a version of Kafka", "3.9.x"),
+    "a version that YAML cut": _one("kubernetesVersion", "1.3", "is not a version of Kubernetes", "1.35"),
+    "Kafka with ZooKeeper": _one("kafkaVersion", "3.9.x", "without ZooKeeper", "4.1.x.kraft"),
+    "Kafka of no patch": _one("kafkaVersion", "3.9", "is not a version of Kafka", "3.9.x.kraft"),
     "Express brokers": _one(
         "kafkaType", "express.m7g.large", "must be kafka.t3.small or", "kafka.m7g.2xlarge"
     ),
@@ -693,7 +693,7 @@ LEAVES: dict[str, tuple[Mapping[str, object], Mapping[str, object], str]] = {
         {**OWN_VPC, "natAddresses": ["18.228.0.2"]},
         "18.228.0.2",
     ),
-    "base.cluster.version": ({}, {"kubernetesVersion": "1.35"}, "1.35"),
+    "base.cluster.version": ({}, {"kubernetesVersion": "1.34"}, "1.34"),
     "base.cluster.node_type": ({}, {"nodeType": "c7g.large"}, "c7g.large"),
     "base.cluster.nodes": ({}, {"nodes": 3}, "3"),
     "base.cluster.max_nodes": ({}, {"maxNodes": 7}, "7"),

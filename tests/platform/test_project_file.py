@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from configuration import project_defaults
 
 ROOT = Path(__file__).parents[2]
