@@ -12,8 +12,15 @@ NAMESPACE = "GoBanking"
 
 
 def emit(name: str, value: float, unit: str = "Count", **dimensions: str) -> None:
-    """Emits one value, with the service and `dimensions` (few and of few values: each set is a metric)."""
-    labels = {"service": os.environ.get("SERVICE", "unknown"), **dimensions}
+    """Emits one value, with environment, service and `dimensions` (of few values: each set is a metric).
+
+    Environments share an account: without its name the heartbeat of one would hide the silence of another.
+    """
+    labels = {
+        "environment": os.environ.get("ENVIRONMENT", "unknown"),
+        "service": os.environ.get("SERVICE", "unknown"),
+        **dimensions,
+    }
     definition = {
         "Namespace": NAMESPACE,
         "Dimensions": [list(labels)],

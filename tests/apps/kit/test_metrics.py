@@ -18,6 +18,7 @@ UNITS = {
 @pytest.fixture(autouse=True)
 def _service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE", "relay_outbox")
+    monkeypatch.setenv("ENVIRONMENT", "dev")
 
 
 def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -55,20 +56,23 @@ def test_a_value_is_one_line_with_its_definition(capsys: pytest.CaptureFixture[s
             "CloudWatchMetrics": [
                 {
                     "Namespace": "GoBanking",
-                    "Dimensions": [["service"]],
+                    "Dimensions": [["environment", "service"]],
                     "Metrics": [{"Name": "dead_letters", "Unit": "Count"}],
                 }
             ]
         },
+        "environment": "dev",
         "service": "relay_outbox",
         "dead_letters": 1,
     }
 
 
-def test_dimensions_are_one_set_with_the_service(capsys: pytest.CaptureFixture[str]) -> None:
+def test_dimensions_are_one_set_with_environment_and_service(capsys: pytest.CaptureFixture[str]) -> None:
     metrics.emit("relay_failures", 1, reason="Unavailable", shard="0")
     line = emitted(capsys)
-    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service", "reason", "shard"]]
+    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [
+        ["environment", "service", "reason", "shard"]
+    ]
     assert (line["service"], line["reason"], line["shard"]) == ("relay_outbox", "Unavailable", "0")
 
 
@@ -82,12 +86,28 @@ def test_a_value_keeps_its_number_and_unit(capsys: pytest.CaptureFixture[str], v
     ]
 
 
+@pytest.mark.parametrize(("variable", "dimension"), [("SERVICE", "service"), ("ENVIRONMENT", "environment")])
 def test_a_program_without_a_name_is_unknown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, dimension: str
+) -> None:
+    monkeypatch.delenv(variable)
+    metrics.emit("drift", 0)
+    assert emitted(capsys)[dimension] == "unknown"
+
+
+def test_two_environments_in_one_account_are_two_metrics(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("SERVICE")
     metrics.emit("drift", 0)
-    assert emitted(capsys)["service"] == "unknown"
+    first = emitted(capsys)
+    monkeypatch.setenv("ENVIRONMENT", "pr-pix-1a2b3c")
+    metrics.emit("drift", 0)
+    second = emitted(capsys)
+    names = [line["_aws"]["CloudWatchMetrics"][0]["Dimensions"][0] for line in (first, second)]
+    keys = [
+        [line[name] for name in dimensions] for line, dimensions in zip((first, second), names, strict=True)
+    ]
+    assert keys == [["dev", "relay_outbox"], ["pr-pix-1a2b3c", "relay_outbox"]]
 
 
 def test_values_come_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
