@@ -229,7 +229,12 @@ COMPUTED: Mapping[str, Callable[[Asked], Outputs]] = {
         "id": "2026-01-01 00:00:00 +0000 UTC",
         "certificateArn": asked.inputs["certificateArn"],
     },
+    "aws:cloudwatch/dashboard:Dashboard": lambda asked: {
+        "id": asked.inputs["dashboardName"],
+        "dashboardArn": arn("cloudwatch", f"dashboard/{asked.inputs['dashboardName']}", region=""),
+    },
     "aws:cloudwatch/logGroup:LogGroup": named("logs", "log-group:{}"),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": named("cloudwatch", "alarm:{}"),
     "aws:cognito/userPool:UserPool": user_pool,
     "aws:cognito/userPoolClient:UserPoolClient": lambda asked: {"id": f"{len(asked.name):026d}"},
     "aws:dynamodb/table:Table": table,
@@ -282,6 +287,7 @@ COMPUTED: Mapping[str, Callable[[Asked], Outputs]] = {
     "aws:s3/bucket:Bucket": bucket,
     "aws:secretsmanager/secret:Secret": by_arn("secretsmanager", "secret:{}-AbCdEf"),
     "docker-build:index:Image": image,
+    "aws:sns/topic:Topic": by_arn("sns", "{}"),
     "eks:index:Cluster": eks_component,
 }
 
