@@ -82,7 +82,8 @@ class Access:
 class Service:
     """One deployable program.
 
-    `cpu_millis` and `memory_mib` are the Kubernetes requests. `callers` are the services that may open a
+    `cpu_millis` and `memory_mib` are the Kubernetes requests: what a pod needs at rest; it may use more, and
+    an autoscaler adds pods when it does. `callers` are the services that may open a
     connection to it. `settings` are the tunables that this service reads besides the ones that every
     service of its kind gets (see `environment`). A `job` has no port and is started on demand. A
     `simulator` stands in for the world outside: it verifies no customer's token, and is deployed only where
@@ -498,7 +499,7 @@ WHOLE = checked(
                 kind="api",
                 port=8000,
                 replicas=2,
-                cpu_millis=250,
+                cpu_millis=100,
                 memory_mib=192,
                 egress=frozenset({"dns", "cognito"}),
                 module="apps.gateway.main",
@@ -508,7 +509,7 @@ WHOLE = checked(
                 kind="api",
                 port=8001,
                 replicas=2,
-                cpu_millis=250,
+                cpu_millis=100,
                 memory_mib=256,
                 tables=(
                     _access(
@@ -533,7 +534,7 @@ WHOLE = checked(
                 kind="api",
                 port=8002,
                 replicas=2,
-                cpu_millis=500,
+                cpu_millis=150,
                 memory_mib=256,
                 tables=(
                     _access("accounts", "BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
@@ -557,7 +558,7 @@ WHOLE = checked(
                 kind="worker",
                 port=8010,
                 replicas=2,
-                cpu_millis=250,
+                cpu_millis=100,
                 memory_mib=192,
                 tables=(
                     _access(
@@ -580,7 +581,7 @@ WHOLE = checked(
                 kind="worker",
                 port=8011,
                 replicas=2,
-                cpu_millis=500,
+                cpu_millis=150,
                 memory_mib=192,
                 tables=(
                     _access("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
@@ -597,7 +598,7 @@ WHOLE = checked(
                 kind="worker",
                 port=8012,
                 replicas=1,
-                cpu_millis=100,
+                cpu_millis=50,
                 memory_mib=192,
                 tables=(
                     _access("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
@@ -620,7 +621,7 @@ WHOLE = checked(
                 kind="worker",
                 port=8013,
                 replicas=1,
-                cpu_millis=100,
+                cpu_millis=50,
                 memory_mib=256,
                 tables=(
                     _access("accounts", "GetItem", "UpdateItem", "Query", "Scan", "DescribeTable"),
@@ -652,7 +653,7 @@ WHOLE = checked(
                 kind="api",
                 port=8003,
                 replicas=2,
-                cpu_millis=250,
+                cpu_millis=100,
                 memory_mib=192,
                 tables=(
                     _access(
@@ -679,7 +680,7 @@ WHOLE = checked(
                 kind="api",
                 port=8004,
                 replicas=2,
-                cpu_millis=250,
+                cpu_millis=100,
                 memory_mib=256,
                 tables=(
                     _access(
@@ -704,7 +705,7 @@ WHOLE = checked(
                 kind="worker",
                 port=8014,
                 replicas=2,
-                cpu_millis=250,
+                cpu_millis=100,
                 memory_mib=192,
                 tables=(
                     _access("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
@@ -723,7 +724,7 @@ WHOLE = checked(
                 kind="worker",
                 port=8015,
                 replicas=2,
-                cpu_millis=250,
+                cpu_millis=100,
                 memory_mib=192,
                 tables=(
                     _access("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
@@ -741,7 +742,7 @@ WHOLE = checked(
                 kind="worker",
                 port=8016,
                 replicas=1,
-                cpu_millis=100,
+                cpu_millis=50,
                 memory_mib=192,
                 tables=(_access("keys", "PutItem", "UpdateItem", "DescribeTable"),),
                 consumes=Consumption("transfers", "refund-lookups"),
@@ -754,7 +755,7 @@ WHOLE = checked(
                 kind="simulator",
                 port=8020,
                 replicas=1,
-                cpu_millis=250,
+                cpu_millis=100,
                 memory_mib=256,
                 callers=frozenset({"dict_key", "send_pix", "receive_pix"}),
                 egress=frozenset({"dns"}),
@@ -766,7 +767,7 @@ WHOLE = checked(
                 kind="simulator",
                 port=8021,
                 replicas=1,
-                cpu_millis=250,
+                cpu_millis=100,
                 memory_mib=256,
                 callers=frozenset({"open_finance"}),
                 egress=frozenset({"dns"}),

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import pulumi
-from settings import Kind
 
 from apps.catalog import Catalog
+from settings import Kind
 
 NAMESPACE = "GoBanking"
 """Where the services' own metrics are (`apps/kit/metrics.py`, which this program may not import)."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
-import names
 import pulumi
+
+import names
 from alarms import Alarm, Reading, Watched, WatchedBase
 from alarms_of_the_bank import balancing
-
 from apps.catalog import Catalog, Table
 
 WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"})

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
-import names
 import pulumi
-from alarms import Alarm, Reading, Watched, audit_window
 
+import names
+from alarms import Alarm, Reading, Watched, audit_window
 from apps.catalog import Service
 
 

@@ -5,19 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import names
 import pulumi
 import pulumi_aws as aws
+
+import names
 from alarms import Alarm, Watched, WatchedBase, urgent_rule
 from alarms_of_aws import of_aws
 from alarms_of_the_bank import of_the_bank
+from apps.catalog import Catalog
 from dashboard import Shown, body
 from settings import Kind, ObservabilitySettings
 
-from apps.catalog import Catalog
-
 BUDGET_PERCENT = (80, 100)
-CONTAINER_LOGS = ("application", "dataplane", "host", "performance")
 """What the CloudWatch add-on writes, each a log group of the cluster."""
 
 
@@ -44,40 +43,6 @@ def topic_policy(topic_arn: str, account_id: str) -> str:
         for sid, service in (("Alarms", "cloudwatch"), ("Budget", "budgets"))
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
-
-
-@dataclass(frozen=True)
-class LogsArgs:
-    """`cluster_name` is the name that the cluster will have: the groups stand before the add-on does."""
-
-    cluster_name: pulumi.Input[str]
-    key_arn: pulumi.Input[str]
-    retention_days: int
-    protect: bool
-
-
-class Logs(pulumi.ComponentResource):
-    """The four log groups of the cluster's containers, kept for so many days under our key.
-
-    The CloudWatch add-on must depend on them: it makes a group that is missing, for ever and unencrypted.
-    Costs nothing at rest; by what is written (0.50 USD/GB) and kept (0.03 USD/GB-month) otherwise.
-    """
-
-    groups: list[aws.cloudwatch.LogGroup]
-
-    def __init__(self, name: str, args: LogsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("gobanking:platform:Logs", name, {}, opts)
-        self.groups = [
-            aws.cloudwatch.LogGroup(
-                f"{name}-{kind}",
-                name=pulumi.Output.concat("/aws/containerinsights/", args.cluster_name, "/", kind),
-                retention_in_days=args.retention_days,
-                kms_key_id=args.key_arn,
-                opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
-            )
-            for kind in CONTAINER_LOGS
-        ]
-        self.register_outputs({"names": [group.name for group in self.groups]})
 
 
 @dataclass(frozen=True)

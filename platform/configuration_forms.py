@@ -61,7 +61,7 @@ vpc_id = _form(r"vpc-([0-9a-f]{8}|[0-9a-f]{17})", "is not the id of a VPC", "wri
 kubernetes_version = _form(
     "|".join(map(re.escape, VERSIONS)),
     "is not a version of Kubernetes that versions.py pins add-ons and node images for",
-    f'write one of {", ".join(VERSIONS)}, in quotes so that YAML keeps a last zero, or pin what goes with it',
+    f"write one of {', '.join(VERSIONS)}, in quotes so that YAML keeps a last zero, or pin what goes with it",
 )
 kafka_version = _form(
     r"(3\.[7-9]|[4-9]\.[0-9])\.([0-9]|x)\.kraft",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import names
 from alarms import NAMESPACE
-
 from apps.catalog import Catalog
 
 COLUMNS = 24

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
+
+from apps.catalog import Catalog, Egress, Service
 from manifests import metadata
 from names import workload
 from pods import Manifest, selector
-
-from apps.catalog import Catalog, Egress, Service
 
 ZONES = 3
 """How many isolated subnets there are, said here because an output does not tell its length in time."""

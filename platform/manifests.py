@@ -3,10 +3,10 @@
 from typing import Any
 
 import pulumi
-from pods import PORT_NAME, Manifest, labels, selector
-from sizing import MEMORY_LIMIT_FACTOR, Requests, Scale
 
 from apps.catalog import Service
+from pods import PORT_NAME, Manifest, labels, selector
+from sizing import MEMORY_LIMIT_FACTOR, Requests, Scale
 
 POD_SECURITY_VERSION = "v1.34"
 """The rules of `restricted` are those of this release, also after the cluster has gone on to the next."""

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, collapse_addresses
 
+from apps.catalog import Catalog, Egress, Service
 from names import workload
 from pods import Manifest, selector
-
-from apps.catalog import Catalog, Egress, Service
 
 POD_IDENTITY = "169.254.170.23/32"
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")

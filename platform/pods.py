@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-from sizing import MEMORY_LIMIT_FACTOR
 
 from apps.catalog import Service
+from sizing import MEMORY_LIMIT_FACTOR
 
 Manifest = dict[str, Any]
 """A Kubernetes object, or a part of one, as Kubernetes writes it. Values may be outputs."""

@@ -22,7 +22,8 @@ IDLE_SECONDS = 60
 
 @dataclass(frozen=True)
 class SharedEdgeArgs:
-    """`gateway_port` is the only one that it may reach, anywhere in the VPC."""
+    """`gateway_port` is the only one that it may reach, anywhere in the VPC. `cluster_security_group_id` is
+    the group of the pods behind it, which lets it in there."""
 
     settings: EdgeSettings
     prefix: str
@@ -32,6 +33,7 @@ class SharedEdgeArgs:
     vpc_cidr: pulumi.Input[str]
     public: Subnets
     gateway_port: int
+    cluster_security_group_id: pulumi.Input[str]
     log_key_arn: pulumi.Input[str]
     retention_days: int
     protect: bool
@@ -129,6 +131,17 @@ class SharedEdge(pulumi.ComponentResource):
             f"{self._name}-to-gateway",
             security_group_id=group.id,
             cidr_ipv4=args.vpc_cidr,
+            ip_protocol="tcp",
+            from_port=args.gateway_port,
+            to_port=args.gateway_port,
+            opts=self._child,
+        )
+        # Once for all environments: in a second one AWS would refuse the same rule.
+        aws.vpc.SecurityGroupIngressRule(
+            f"{self._name}-into-cluster",
+            description="Gateways from the load balancer",
+            security_group_id=args.cluster_security_group_id,
+            referenced_security_group_id=group.id,
             ip_protocol="tcp",
             from_port=args.gateway_port,
             to_port=args.gateway_port,

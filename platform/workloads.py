@@ -4,20 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import pulumi
+import pulumi_kubernetes as kubernetes
+
 import dict_isolation
 import manifests
 import names
 import network_policies
 import pods
-import pulumi
-import pulumi_kubernetes as kubernetes
 import sizing
+from apps.catalog import Catalog, Service
 from dict_isolation import DictIsolation, DictIsolationArgs
 from network_policies import Addresses
 from pods import Manifest
 from sizing import Growth
-
-from apps.catalog import Catalog, Service
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from typing import Any, Literal
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
-import sizing
-from names import AwsNames
 from pulumi import Output, ResourceOptions
-from sizing import Growth
-from workloads import Gateway, NetworkFacts, Workloads, WorkloadsArgs
 
+import sizing
 from apps.catalog import CATALOG, WHOLE, Catalog, environment
+from names import AwsNames
+from sizing import Growth
 from tests.platform.addresses import Addresses
 from tests.platform.graph import Graph, evaluate
 from tests.platform.locks import World
+from workloads import Gateway, NetworkFacts, Workloads, WorkloadsArgs
 
 PREFIX = "pr-settle-early-0a1b2c"
 VPC = "10.20.0.0/16"

@@ -10,13 +10,13 @@ from typing import Any
 
 import pulumi
 import pytest
+
 from alarms import NAMESPACE, Alarm, Watched, WatchedBase, audit_window, urgent_rule
 from alarms_of_aws import operations
-from cloudwatch import Logs, LogsArgs, Observability, ObservabilityArgs, every_alarm, topic_policy
+from apps.catalog import CATALOG, WHOLE, Catalog
+from cloudwatch import Observability, ObservabilityArgs, every_alarm, topic_policy
 from dashboard import COLUMNS, Shown, body
 from settings import Kind, ObservabilitySettings
-
-from apps.catalog import CATALOG, WHOLE, Catalog
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.nodes import Node
 from tests.platform.types_check import complaints
@@ -405,18 +405,10 @@ class Holder(pulumi.CustomResource):
     arn: pulumi.Output[str]
 
 
-def logs(preview: bool = False, protect: bool = False) -> Graph:
-    def program() -> None:
-        Logs("logs", LogsArgs("dev-bank", computed("arn:key"), retention_days=30, protect=protect))
-
-    return evaluate(program, preview=preview)
-
-
 GRAPHS: dict[str, Callable[[bool], Graph]] = {
     "dev": lambda preview: made(preview=preview),
     "prod": lambda preview: made("prod", preview=preview),
     "preview": lambda preview: made("preview", base=False, preview=preview),
-    "logs": lambda preview: logs(preview),
 }
 
 
@@ -517,16 +509,3 @@ def test_a_preview_of_the_stack_plans_the_same_alarms_without_knowing_values() -
     planned, done = made(preview=True), made()
     assert planned.fingerprint() == done.fingerprint()
     assert planned.one(DASHBOARD).inputs["dashboardBody"] is UNKNOWN
-
-
-def test_container_logs_have_our_key_and_an_end() -> None:
-    graph = logs()
-    groups = {node.inputs["name"]: node for node in graph.of_type(GROUP)}
-    assert sorted(groups) == [
-        f"/aws/containerinsights/dev-bank/{kind}"
-        for kind in ("application", "dataplane", "host", "performance")
-    ]
-    for node in groups.values():
-        assert (node.inputs["retentionInDays"], node.inputs["kmsKeyId"]) == (30, "arn:key")
-        assert not node.protect
-    assert all(node.protect for node in logs(protect=True).of_type(GROUP))

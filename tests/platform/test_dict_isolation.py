@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-import dict_isolation
 import pytest
 
+import dict_isolation
 from apps.catalog import CATALOG, WHOLE, Catalog, Egress
 from tests.platform import cluster
 from tests.platform.addresses import Addresses

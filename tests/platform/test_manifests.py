@@ -1,11 +1,11 @@
 """Kubernetes objects as data: what each says, and what it must never say."""
 
+import pytest
+
 import manifests
 import pods
-import pytest
-from sizing import Requests, Scale
-
 from apps.catalog import WHOLE
+from sizing import Requests, Scale
 
 SPACE = "dev"
 LABELS = {

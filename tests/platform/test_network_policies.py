@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-import network_policies
 import pytest
-import sizing
-from network_policies import Addresses, policy
 
+import network_policies
+import sizing
 from apps.catalog import WHOLE
+from network_policies import Addresses, policy
 
 AT = Addresses(
     vpc="10.20.0.0/16",

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import pods
 import pytest
-from names import workload
 
+import pods
 from apps.catalog import WHOLE, Service
+from names import workload
 
 RUNNING = [service for service in WHOLE.services if service.kind != "job"]
 EACH = pytest.mark.parametrize("service", RUNNING, ids=lambda service: service.name)

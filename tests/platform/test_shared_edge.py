@@ -40,6 +40,7 @@ def graph(settings: EdgeSettings, *, preview: bool = False, protect: bool = Fals
                 vpc_cidr="10.0.0.0/16",
                 public=Subnets([subnet.id for subnet in subnets], ["10.0.0.0/24"] * 3),
                 gateway_port=8000,
+                cluster_security_group_id="sg-cluster",
                 log_key_arn="arn:aws:kms:sa-east-1:111122223333:key/logs",
                 retention_days=30,
                 protect=protect,
@@ -89,8 +90,8 @@ def test_only_its_doors_are_open_and_only_to_whom_settings_name(
     settings: EdgeSettings, expected: set[tuple[str, str, int, int]], preview: bool
 ) -> None:
     made = graph(settings, preview=preview)
-    assert {opened(rule) for rule in made.of_type(INGRESS)} == expected
-    assert len(made.of_type(INGRESS)) == len(expected)
+    assert {opened(rule) for rule in doors(made)} == expected
+    assert len(doors(made)) == len(expected)
 
 
 @BOTH
@@ -102,11 +103,24 @@ def test_it_reaches_nothing_but_the_gateways_port_in_the_vpc(settings: EdgeSetti
     assert not {"ingress", "egress"} & group.inputs.keys(), "inline rules would fight the standalone ones"
 
 
+@BOTH
+def test_the_cluster_lets_it_in_at_the_gateways_port(preview: bool) -> None:
+    made = graph(NAMED, preview=preview)
+    (rule,) = [each for each in made.of_type(INGRESS) if each.inputs["securityGroupId"] == "sg-cluster"]
+    group = made.one("aws:ec2/securityGroup:SecurityGroup")
+    assert "cidrIpv4" not in rule.inputs
+    assert rule.property_dependencies["referencedSecurityGroupId"] == {group.urn}
+    assert [rule.inputs[key] for key in ("ipProtocol", "fromPort", "toPort")] == ["tcp", 8000, 8000]
+
+
+def doors(made: Graph) -> list[Node]:
+    """The balancer's own ways in."""
+    return [rule for rule in made.of_type(INGRESS) if rule.inputs["securityGroupId"] != "sg-cluster"]
+
+
 def test_taking_a_range_out_leaves_the_rules_of_the_others_alone() -> None:
     fewer = replace(NAMED, ingress_cidrs=NAMED.ingress_cidrs[1:])
-    before, after = (
-        {rule.urn: rule.inputs for rule in graph(each).of_type(INGRESS)} for each in (NAMED, fewer)
-    )
+    before, after = ({rule.urn: rule.inputs for rule in doors(graph(each))} for each in (NAMED, fewer))
     assert after.items() <= before.items()
     assert len(after) == 2
 

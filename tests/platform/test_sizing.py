@@ -1,10 +1,10 @@
 """How many pods a service has, and what they ask for all together."""
 
 import pytest
-import sizing
-from sizing import Growth, Requests, Scale
 
+import sizing
 from apps.catalog import CATALOG, WHOLE, Catalog, Consumption, Service, Topic
+from sizing import Growth, Requests, Scale
 
 LARGE = Growth(max_replicas=8, one_partition=False)
 SMALL = Growth(max_replicas=1, one_partition=True)

@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sizing import Growth
 
 from apps.catalog import WHOLE
+from sizing import Growth
 from tests.platform import cluster
 from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.nodes import Node
