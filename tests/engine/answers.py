@@ -147,6 +147,10 @@ COMPUTED: Mapping[str, Mapping[str, Any]] = {
         "defaultSecurityGroupId": "sg-{hex}",
         "mainRouteTableId": "rtb-{hex}",
     },
+    "aws:ec2/vpcEndpoint:VpcEndpoint": {
+        "cidrBlocks": ["52.94.{byte}.0/24", "52.119.224.0/20"],
+        "prefixListId": "pl-{hex}",
+    },
     "aws:ecr/repository:Repository": {"repositoryUrl": "{account}.dkr.ecr.{region}.amazonaws.com/{name}"},
     "aws:eks/cluster:Cluster": {
         "certificateAuthority": {"data": "Y2VydGlmaWNhdGU="},

@@ -22,6 +22,12 @@ DATA_SOURCES: Mapping[str, DataSource] = {
         "proxyEndpoint": f"https://{account}.dkr.ecr.{region}.amazonaws.com",
         "userName": "AWS",
     },
+    "aws:ec2/getPrefixList:getPrefixList": lambda arguments, region, account: {
+        "id": "pl-1",
+        "cidrBlocks": ["52.94.2.0/24", "52.119.224.0/20"],
+        "name": arguments["name"],
+        "region": region,
+    },
     "aws:index/getAvailabilityZones:getAvailabilityZones": _zones,
     "aws:index/getCallerIdentity:getCallerIdentity": lambda arguments, region, account: {
         "id": account,

@@ -37,15 +37,19 @@ class Example:
     file: str | None
     more: Mapping[str, Any] = field(default_factory=dict)
 
+    def stated(self, catalog: Catalog = CATALOG) -> dict[str, Any]:
+        """What the stack's file says: the committed one and `more`; images by digest where they are given."""
+        stated: dict[str, Any] = {}
+        if self.file is not None:
+            stated |= yaml.safe_load((ROOT / self.file).read_text())["config"]
+        stated |= {key if ":" in key else f"gobanking:{key}": value for key, value in self.more.items()}
+        if stated.get("gobanking:imageSource") == "given":
+            stated["gobanking:images"] = images(catalog)
+        return stated
+
     def config(self, catalog: Catalog = CATALOG) -> dict[str, str]:
         """The whole configuration as Pulumi gives it to the program."""
-        stated = {}
-        if self.file is not None:
-            stated = yaml.safe_load((ROOT / self.file).read_text())["config"]
-        more = {key if ":" in key else f"gobanking:{key}": value for key, value in self.more.items()}
-        if more.get("gobanking:imageSource") == "given":
-            more["gobanking:images"] = images(catalog)
-        return DEFAULTS | {key: _text(value) for key, value in {**stated, **more}.items()}
+        return DEFAULTS | {key: _text(value) for key, value in self.stated(catalog).items()}
 
 
 def _text(value: Any) -> str:
