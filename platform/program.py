@@ -12,7 +12,7 @@ from images import prerequisites
 from revision import revision
 
 SEEN_FROM_HERE = Path("..")
-"""The checkout from where Pulumi runs the program. Its whole path is one machine's and would be in the state."""
+"""The checkout from where Pulumi runs the program. The whole path is one machine's, and in the state."""
 
 
 class NotReady(Exception):  # noqa: N818
