@@ -12,7 +12,7 @@ INSTALL = $(UV) pip install --quiet --python $(PYTHON) --require-hashes -r
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock"
 
-.PHONY: help demo up down test unit check format bench lock
+.PHONY: help demo up down test unit check format bench lock policy
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / /' | while read -r name what; do printf '%-8s %s\n' "$$name" "$$what"; done
 
@@ -47,10 +47,19 @@ format: .venv/dev ## Put the code in shape
 bench: .venv/dev ## Measure it, beside what the store alone can do
 	@$(PYTHON) -m environments.bench
 
+policy: platform/policies/.venv ## Set up what the policy pack needs
+
 lock: $(UV) ## Compile the pins of every group of dependencies anew
 	@$(COMPILE) --upgrade --group dev -o requirements/dev.txt
 	@for group in apps local platform; do \
 		$(COMPILE) --upgrade --group $$group -c requirements/dev.txt -o requirements/$$group.txt; done
+	@$(COMPILE) --upgrade --group policy -o requirements/policy.txt
+
+# What `pulumi up --policy-pack platform/policies` runs in.
+platform/policies/.venv: requirements/policy.txt | $(UV)
+	@$(UV) venv --quiet --clear --python ">=3.11" $@
+	@$(UV) pip install --quiet --python $@/bin/python --require-hashes -r $<
+	@touch $@
 
 .tools/bin/uv:
 	@python3 -m venv .tools

@@ -22,7 +22,7 @@ def test_platform_at_the_root_is_still_the_standard_library() -> None:
     assert not (ROOT / "platform" / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("group", ["apps", "platform", "local", "dev"])
+@pytest.mark.parametrize("group", ["apps", "platform", "local", "dev", "policy"])
 def test_pins_have_hashes_and_no_download_address(group: str) -> None:
     text = (ROOT / "requirements" / f"{group}.txt").read_text()
     pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
