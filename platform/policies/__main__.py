@@ -9,6 +9,7 @@ sys.path += [str(PROGRAM), str(PROGRAM.parent)]
 
 import pulumi
 import pulumi_policy
+
 from policies.pack import policies
 
 

@@ -8,10 +8,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from apps.catalog import WHOLE
 from policies.graph import UNKNOWN, Facts, Kind, Resource
 from policies.registry import RULES, Rule
-
-from apps.catalog import WHOLE
 
 KINDS: dict[str, Kind] = {"dev": "dev", "prod": "prod", "preview": "preview"}
 TAGS = ("project", "stack", "kind", "managed-by")

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from policies.graph import Resource
-
 from tests.platform.policing import DIGEST, Edit, allow, change, gone, more, option, policy
 
 PUBLIC_RULE = {"securityGroupId": "sg-x", "fromPort": 443, "toPort": 443, "cidrIpv4": "0.0.0.0/0"}

@@ -223,11 +223,6 @@ def kubernetes_object(asked: Asked) -> Outputs:
     return {"id": f"{namespace}/{name}" if namespace else name, "metadata": metadata}
 
 
-def bucket(asked: Asked) -> Outputs:
-    name = str(asked.inputs.get("bucket") or f"{asked.name}-0a1b2c3")
-    return {"id": name, "bucket": name, "arn": f"arn:aws:s3:::{name}"}
-
-
 COMPUTED: Mapping[str, Callable[[Asked], Outputs]] = {
     "aws:acm/certificate:Certificate": certificate,
     "aws:acm/certificateValidation:CertificateValidation": lambda asked: {

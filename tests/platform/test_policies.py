@@ -14,9 +14,9 @@ import pulumi_docker_build
 import pulumi_eks
 import pulumi_kubernetes
 import pytest
+
 from policies.graph import UNKNOWN, Facts, Resource, at, without
 from policies.registry import RULES, Rule, broken
-
 from tests.platform.bad_banks import ANYBODY, BAD, NAMES, Bad, expiring
 from tests.platform.policing import (
     Edit,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from policies import pack
 from policies.graph import UNKNOWN, Facts, Resource
 from policies.registry import RULES
-
 from tests.platform.bad_banks import BAD, NAMES, Bad
 from tests.platform.policing import edited, facts, resources, small_bank
 
