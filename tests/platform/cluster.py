@@ -12,10 +12,10 @@ from pulumi import Output, ResourceOptions
 
 import sizing
 from apps.catalog import CATALOG, WHOLE, Catalog, environment
+from environments.graph.evaluation import Graph, evaluate
 from names import AwsNames
 from sizing import Growth
 from tests.platform.addresses import Addresses
-from tests.platform.graph import Graph, evaluate
 from tests.platform.locks import World
 from workloads import Gateway, NetworkFacts, Workloads, WorkloadsArgs
 

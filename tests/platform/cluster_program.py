@@ -9,10 +9,10 @@ import pulumi_aws as aws
 from pulumi import Output, ResourceOptions
 
 from eks import Cluster, ClusterArgs
+from environments.graph import answers as cloud
+from environments.graph.evaluation import Graph, Node, evaluate
 from network import Subnets
 from settings import ClusterSettings
-from tests.platform import cloud
-from tests.platform.graph import Graph, Node, evaluate
 
 ADMIN = "arn:aws:iam::111122223333:role/teams/platform"
 SETTINGS = ClusterSettings(

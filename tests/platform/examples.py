@@ -13,8 +13,8 @@ import yaml
 from apps.catalog import CATALOG, WHOLE, Catalog
 from configuration import project_defaults, read
 from environment import Environment, EnvironmentArgs
-from tests.platform import cloud
-from tests.platform.graph import Graph, evaluate
+from environments.graph import answers as cloud
+from environments.graph.evaluation import Graph, evaluate
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "platform"

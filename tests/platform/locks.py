@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from environments.graph.evaluation import UNKNOWN, Graph
+from environments.graph.nodes import Node
 from tests.platform.addresses import EVERYWHERE, NOWHERE, Addresses
-from tests.platform.graph import UNKNOWN, Graph
-from tests.platform.nodes import Node
 
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 GROUP_POLICY = "kubernetes:vpcresources.k8s.aws/v1beta1:SecurityGroupPolicy"

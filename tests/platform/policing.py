@@ -10,9 +10,9 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from policies.graph import UNKNOWN as NOT_KNOWN
 from policies.graph import Facts, Resource
-from tests.platform.graph import UNKNOWN, Graph, evaluate
 
 TAGS = frozenset(f"gobanking:{name}" for name in ("project", "stack", "kind", "managed-by"))
 DIGEST = "sha256:" + "0123456789abcdef" * 4

@@ -10,8 +10,8 @@ from itertools import product
 from typing import Any, Literal
 
 from apps.catalog import Catalog, Egress, Service
+from environments.graph.evaluation import Graph
 from tests.platform.addresses import EVERYWHERE, NOWHERE, Addresses
-from tests.platform.graph import Graph
 from tests.platform.locks import LINK_LOCAL, Pod, Rule, World, group_rules, policy_rules, unknown
 
 Lock = Literal["policies", "groups"]

@@ -7,7 +7,7 @@ import pulumi
 import pytest
 
 from access_logs import DELIVERY, AccessLogs, AccessLogsArgs, bucket_policy
-from tests.platform.graph import UNKNOWN, Graph, evaluate
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 
 BUCKET = "arn:aws:s3:::logs-0a1b2c3"

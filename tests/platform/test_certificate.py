@@ -8,9 +8,9 @@ import pulumi_aws as aws
 import pytest
 
 from certificate import Certificate, CertificateArgs, Option, option_of
-from tests.platform import cloud
-from tests.platform.graph import UNKNOWN, Graph, evaluate
-from tests.platform.recorder import Asked
+from environments.graph import answers as cloud
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
+from environments.graph.recorder import Asked
 from tests.platform.types_check import complaints
 
 NAMES = ("bank.example.com", "*.preview.bank.example.com")

@@ -16,9 +16,9 @@ from alarms_of_aws import operations
 from apps.catalog import CATALOG, WHOLE, Catalog
 from cloudwatch import Observability, ObservabilityArgs, every_alarm, topic_policy
 from dashboard import COLUMNS, Shown, body
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
+from environments.graph.nodes import Node
 from settings import Kind, ObservabilitySettings
-from tests.platform.graph import UNKNOWN, Graph, evaluate
-from tests.platform.nodes import Node
 from tests.platform.types_check import complaints
 
 APPS = Path(__file__).parents[2] / "apps"

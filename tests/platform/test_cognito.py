@@ -7,9 +7,9 @@ import pulumi
 import pytest
 
 from cognito import AppClient, AppClientArgs, UserPool, UserPoolArgs
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from names import PREFIX_LIMIT
 from settings import IdentitySettings
-from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 
 SETTINGS = IdentitySettings(mfa="OPTIONAL", tier="ESSENTIALS")

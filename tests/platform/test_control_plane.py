@@ -5,9 +5,9 @@ import json
 import pytest
 
 from control_plane import ADMIN_POLICY, access_entries, cluster_arn, cluster_name, cni_options
-from tests.platform import cloud
+from environments.graph import answers as cloud
+from environments.graph.evaluation import UNKNOWN
 from tests.platform.cluster_program import ADMIN, CLUSTER, ROLE, SETTINGS, cluster_graph, cluster_with
-from tests.platform.graph import UNKNOWN
 from versions import VERSIONS
 
 

@@ -8,9 +8,9 @@ import pytest
 
 import autoscaler
 import load_balancer_controller
-from tests.platform import cloud
+from environments.graph import answers as cloud
+from environments.graph.evaluation import UNKNOWN
 from tests.platform.cluster_program import ASSOCIATION, INLINE, RELEASE, SETTINGS, cluster_graph
-from tests.platform.graph import UNKNOWN
 from versions import AUTOSCALER_CHART, LOAD_BALANCER_CONTROLLER_CHART, VERSIONS
 
 both = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])

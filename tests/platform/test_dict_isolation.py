@@ -6,9 +6,9 @@ import pytest
 
 import dict_isolation
 from apps.catalog import CATALOG, WHOLE, Catalog, Egress
+from environments.graph.evaluation import Graph, evaluate
 from tests.platform import cluster
 from tests.platform.addresses import Addresses
-from tests.platform.graph import Graph, evaluate
 from tests.platform.locks import LINK_LOCAL
 from tests.platform.reachability import found
 

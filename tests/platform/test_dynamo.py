@@ -8,9 +8,9 @@ import pytest
 
 from apps.catalog import WHOLE, Catalog, Index, Table
 from dynamo import Tables, TablesArgs, key_attributes
+from environments.graph.evaluation import Graph, evaluate
 from environments.local.provision import table_request
 from names import PREFIX_LIMIT
-from tests.platform.graph import Graph, evaluate
 from tests.platform.types_check import complaints
 
 KEY = "arn:aws:kms:sa-east-1:111122223333:key/tables"

@@ -9,7 +9,7 @@ import pytest
 
 from apps.catalog import CATALOG
 from ecr import BRANCH_DAYS, Repositories, RepositoriesArgs, lifecycle_policy
-from tests.platform.graph import Graph, evaluate
+from environments.graph.evaluation import Graph, evaluate
 from tests.platform.types_check import complaints
 
 REPOSITORY = "aws:ecr/repository:Repository"

@@ -7,8 +7,8 @@ import pulumi_aws as aws
 import pytest
 
 from edge import LAST, EnvironmentEdge, EnvironmentEdgeArgs, priority
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from names import PREFIX_LIMIT
-from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 
 TARGETS = "aws:lb/targetGroup:TargetGroup"

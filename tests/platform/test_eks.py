@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.platform import cloud
+from environments.graph import answers as cloud
+from environments.graph.evaluation import UNKNOWN, Graph, Node
 from tests.platform.cluster_program import (
     ADDON,
     ASSOCIATION,
@@ -21,7 +22,6 @@ from tests.platform.cluster_program import (
     cluster_with,
     rights,
 )
-from tests.platform.graph import UNKNOWN, Graph, Node
 from tests.platform.types_check import complaints
 
 NAME = "dev-0a1b2c3"

@@ -16,6 +16,7 @@ import sizing
 from apps.catalog import CATALOG, WHOLE
 from base import CONTRACT_VERSION, VALUES, Base, WrongBase
 from configuration_values import SettingsError
+from environments.graph.evaluation import UNKNOWN, Graph, Node, evaluate
 from sizing import Growth
 from tests.platform.examples import (
     ALL,
@@ -27,7 +28,6 @@ from tests.platform.examples import (
     graph,
     program,
 )
-from tests.platform.graph import UNKNOWN, Graph, Node, evaluate
 from tests.platform.types_check import complaints
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"

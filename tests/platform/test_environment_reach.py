@@ -6,9 +6,9 @@ import pytest
 
 import sizing
 from apps.catalog import WHOLE
+from environments.graph.evaluation import Graph
 from tests.platform.addresses import Addresses
 from tests.platform.examples import EXAMPLES, base_outputs, graph
-from tests.platform.graph import Graph
 from tests.platform.locks import World
 from tests.platform.reachability import BOTH, Lock, differences, found, promised
 

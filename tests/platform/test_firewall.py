@@ -2,8 +2,8 @@
 
 import pytest
 
+from environments.graph.evaluation import Graph, evaluate
 from firewall import MANAGED, Firewall, FirewallArgs, log_group
-from tests.platform.graph import Graph, evaluate
 from tests.platform.types_check import complaints
 
 ACL = "aws:wafv2/webAcl:WebAcl"

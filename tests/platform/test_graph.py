@@ -15,8 +15,8 @@ import pytest
 from pulumi import Alias, ComponentResource, Output, ResourceOptions
 from pulumi.runtime._callbacks import _CallbackServicer
 
-from tests.platform import cloud
-from tests.platform.graph import UNKNOWN, Graph, Secret, evaluate
+from environments.graph import answers as cloud
+from environments.graph.evaluation import UNKNOWN, Graph, Secret, evaluate
 
 THING = "test:index:Thing"
 BOX = "gobanking:platform:Box"

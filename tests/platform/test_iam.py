@@ -9,9 +9,9 @@ import pulumi
 import pytest
 
 from apps.catalog import CATALOG, WHOLE, Catalog, CatalogError, policy
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from iam import Roles, RolesArgs, role_name, trust, with_role
 from names import PREFIX_LIMIT, AwsArns
-from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 
 ACCOUNT = "111122223333"

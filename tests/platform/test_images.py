@@ -9,9 +9,9 @@ import pytest
 
 from apps.catalog import CATALOG, WHOLE, Service
 from ecr import Repositories, RepositoriesArgs
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from images import BUILDX, Images, ImagesArgs, build_arguments, prerequisites, registry, repository
 from settings import BuiltImages, GivenImages
-from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 
 IMAGE = "docker-build:index:Image"

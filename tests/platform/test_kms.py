@@ -7,10 +7,10 @@ from typing import Any
 import pulumi
 import pytest
 
+from environments.graph.answers import ACCOUNT, REGION, computed
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
+from environments.graph.recorder import Asked
 from kms import Keys, KeysArgs, key_policy
-from tests.platform.cloud import ACCOUNT, REGION, computed
-from tests.platform.graph import UNKNOWN, Graph, evaluate
-from tests.platform.recorder import Asked
 from tests.platform.types_check import complaints
 
 DOMAINS = ("cluster", "disks", "tables", "secrets", "logs", "kafka", "images", "alarms")

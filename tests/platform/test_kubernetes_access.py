@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pulumi import Output, ResourceOptions
 
+from environments.graph.evaluation import UNKNOWN, evaluate
 from kubernetes_access import kubeconfig, provider
 from tests.platform.cluster_program import cluster_graph
-from tests.platform.graph import UNKNOWN, evaluate
 from tests.platform.types_check import complaints
 
 PROVIDER = "pulumi:providers:kubernetes"

@@ -7,11 +7,11 @@ import pulumi
 import pytest
 
 from apps.catalog import CATALOG, WHOLE, Topic
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from msk import Brokers, BrokersArgs, Topics, TopicsArgs, problems, server_properties, topic_configs, zones
 from names import PREFIX_LIMIT
 from network import Subnets
 from settings import KafkaSettings
-from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 
 KEY = "arn:aws:kms:sa-east-1:111122223333:key/kafka"

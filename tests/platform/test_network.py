@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from endpoints import GUARDED, OPEN, own_principals_policy, storage_policy, tables_policy
+from environments.graph.answers import ACCOUNT, REGION
+from environments.graph.evaluation import UNKNOWN, Graph, Node, evaluate
 from flow_logs import trust_policy, write_policy
 from kms import Keys, KeysArgs
 from network import Network, NetworkArgs, account_of, plan
 from settings import GivenVpc, NetworkSettings
-from tests.platform.cloud import ACCOUNT, REGION
-from tests.platform.graph import UNKNOWN, Graph, Node, evaluate
 from tests.platform.types_check import complaints
 
 ZONES = ("sa-east-1a", "sa-east-1b", "sa-east-1c")

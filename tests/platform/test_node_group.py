@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from environments.graph import answers as cloud
 from node_group import MAX_PODS, node_tags, user_data
-from tests.platform import cloud
 from tests.platform.cluster_program import NODE_GROUP, ROLE, SETTINGS, TEMPLATE, cluster_graph
 from versions import VERSIONS
 

@@ -7,8 +7,8 @@ import pytest
 from pulumi import ResourceOptions
 
 import trust
+from environments.graph.evaluation import Graph, evaluate
 from pod_role import PodRole, PodRoleArgs, associate
-from tests.platform.graph import Graph, evaluate
 from tests.platform.types_check import complaints
 
 ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"

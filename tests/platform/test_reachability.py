@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from environments.graph.evaluation import Graph
 from tests.platform import cluster
-from tests.platform.graph import Graph
 from tests.platform.reachability import BOTH, Lock, differences, found, promised
 
 WHOLE = "whole bank and Bacen"

@@ -4,9 +4,9 @@ import pulumi
 import pytest
 
 from apps.catalog import WHOLE
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from names import PREFIX_LIMIT
 from secret_containers import Secrets, SecretsArgs
-from tests.platform.graph import UNKNOWN, Graph, evaluate
 from tests.platform.types_check import complaints
 
 KEY = "arn:aws:kms:sa-east-1:111122223333:key/secrets"

@@ -9,11 +9,11 @@ import pulumi_aws as aws
 import pytest
 
 from apps.kit.problems import Problem
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
+from environments.graph.nodes import Node
 from network import Subnets
 from settings import EdgeSettings
 from shared_edge import Domain, SharedEdge, SharedEdgeArgs, domain_of, not_found, ports
-from tests.platform.graph import UNKNOWN, Graph, evaluate
-from tests.platform.nodes import Node
 from tests.platform.types_check import complaints
 
 LISTENER = "aws:lb/listener:Listener"

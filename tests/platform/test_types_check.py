@@ -9,7 +9,7 @@ import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 import pytest
 
-from tests.platform.graph import Graph, evaluate
+from environments.graph.evaluation import Graph, evaluate
 from tests.platform.types_check import complaints
 
 Inputs = dict[str, Any]

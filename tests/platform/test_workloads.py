@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from apps.catalog import WHOLE
+from environments.graph.evaluation import UNKNOWN, Graph, evaluate
+from environments.graph.nodes import Node
 from sizing import Growth
 from tests.platform import cluster
-from tests.platform.graph import UNKNOWN, Graph, evaluate
-from tests.platform.nodes import Node
 from tests.platform.types_check import complaints
 
 NAMESPACE = "kubernetes:core/v1:Namespace"

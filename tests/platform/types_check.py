@@ -19,8 +19,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pulumi import Archive, Asset, Resource, _types
 from pulumi.runtime import rpc
 
-from tests.platform.nodes import Node
-from tests.platform.wire import UNKNOWN, join
+from environments.graph.nodes import Node
+from environments.graph.wire import UNKNOWN, join
 
 PROVIDER = "pulumi:providers:"
 

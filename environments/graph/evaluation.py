@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from tests.platform import cloud, host
-from tests.platform.nodes import Node, nodes_of, redacted
-from tests.platform.recorder import STACK, Computed, Console, Data, Invoke, Recorder
-from tests.platform.wire import UNKNOWN, Secret
+from environments.graph import answers as cloud
+from environments.graph import host
+from environments.graph.nodes import Node, nodes_of, redacted
+from environments.graph.recorder import STACK, Computed, Console, Data, Invoke, Recorder
+from environments.graph.wire import UNKNOWN, Secret
 
 __all__ = ["UNKNOWN", "Graph", "Invoke", "Node", "Secret", "evaluate"]
 

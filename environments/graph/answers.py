@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.platform.recorder import Asked, Data
-from tests.platform.wire import Reference
+from environments.graph.recorder import Asked, Data
+from environments.graph.wire import Reference
 
 ACCOUNT = "111122223333"
 REGION = "sa-east-1"
@@ -279,7 +279,7 @@ COMPUTED: Mapping[str, Callable[[Asked], Outputs]] = {
         "latestRevision": 1,
     },
     "aws:route53/record:Record": dns_record,
-    "aws:route53/zone:Zone": lambda asked: {
+    "aws:route53/zone:Zone": lambda _: {
         "id": "Z0000000000000000000",
         "zoneId": "Z0000000000000000000",
         "nameServers": ["ns-1.awsdns-01.org"],

@@ -15,8 +15,8 @@ from typing import Any
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import callback_pb2, engine_pb2, resource_pb2
 
-from tests.platform.transforms import transformed
-from tests.platform.wire import Placed, Reference, Secret, opened, plain, struct
+from environments.graph.transforms import transformed
+from environments.graph.wire import Placed, Reference, Secret, opened, plain, struct
 
 STACK = "pulumi:pulumi:Stack"
 STACK_REFERENCE = "pulumi:pulumi:StackReference"

@@ -17,7 +17,7 @@ from typing import Any
 from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
 from pulumi.runtime.settings import ROOT
 
-from tests.platform.recorder import Console, Recorder
+from environments.graph.recorder import Console, Recorder
 
 Program = Callable[[], Any] | Path
 """A function that registers resources, or the folder of a program (with a `__main__.py`)."""

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from pulumi.runtime.proto import alias_pb2, resource_pb2
 
-from tests.platform.recorder import STACK, Recorder, Registered, Request
-from tests.platform.wire import Unknown, join, plain
+from environments.graph.recorder import STACK, Recorder, Registered, Request
+from environments.graph.wire import Unknown, join, plain
 
 ROOT = Path(__file__).parents[2]
 
