@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from environments import plans
 from environments.local import jobs, lifecycle, processes
 from environments.local.lifecycle import NotUp, UpFailed
 from environments.local.state import State, home
@@ -156,6 +157,9 @@ def audit(
         _not_up()
     sys.stdout.write(done.stdout)
     raise typer.Exit(done.returncode)
+
+
+app.command()(plans.cost)
 
 
 def _launched(state: State, options: Options) -> subprocess.Popen[str]:
