@@ -160,6 +160,7 @@ def audit(
 
 
 app.command()(plans.cost)
+app.command()(plans.diagram)
 
 
 def _launched(state: State, options: Options) -> subprocess.Popen[str]:

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -46,6 +47,26 @@ def cost(
         sys.stdout.write(json.dumps(document) + "\n")
     else:
         sys.stdout.write(report(found, cheaper) + "\n")
+
+
+def diagram(
+    stack: Stack = "dev",
+    *,
+    changes: Changes = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A file, instead of the terminal")
+    ] = None,
+) -> None:
+    """Draw the architecture of a stack as SVG. What is still to be written has a broken line."""
+    drawn = _drawn_up(stack, changes or [])
+    from apps.catalog import WHOLE  # noqa: PLC0415
+    from environments.diagram import diagram as draw  # noqa: PLC0415 (slow to import)
+
+    picture = draw(drawn.resources, WHOLE)
+    if output is None:
+        sys.stdout.write(picture)
+    else:
+        output.write_text(picture)
 
 
 def _drawn_up(stack: str, changes: list[str]) -> "Blueprint":

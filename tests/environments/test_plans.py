@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from environments.blueprint import NoStack, draw_up
 from environments.cli import app
-from tests.environment import GOBANK
+from tests.environment import GOBANK, ROOT
 
 
 def gobank(*arguments: str) -> Result:
@@ -65,3 +65,11 @@ def test_a_blueprint_is_the_program_that_pulumi_would_run() -> None:
     assert len(drawn.resources) == len(list(drawn.graph))
     with pytest.raises(NoStack, match="gobanking:nodes = none"):
         draw_up("dev", {"gobanking:nodes": "none"})
+
+
+def test_the_picture_in_the_readme_is_the_one_that_the_program_draws() -> None:
+    done = gobank("diagram", "dev")
+    assert done.exit_code == 0, done.stderr
+    kept = ROOT / "docs" / "architecture.svg"
+    assert "docs/architecture.svg" in (ROOT / "README.md").read_text()
+    assert done.stdout == kept.read_text(), "the architecture has changed: run `make docs`"
