@@ -15,8 +15,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from apps.kit import dynamo
 from apps.kit.dynamo import Cancelled, Client, Deadline, OutcomeUnknown, Sending, Unavailable, Undecidable
 from apps.kit.turns import GoOn, Turn
@@ -219,7 +217,7 @@ class Committer:
             if not batch.changes:
                 return []
             return self._committed(part, batch, known, go_on)
-        except (ClientError, BotoCoreError) as error:
+        except Exception as error:  # noqa: BLE001 (halving finds whose it is, and raises it there)
             return _divided(part, error)
 
     def _committed(self, part: _Part, batch: Batch[Job], known: Known, go_on: GoOn) -> list[_Part]:
@@ -339,7 +337,8 @@ def _patient(part: _Part) -> list[_Part]:
 
 
 def _divided(part: _Part, error: Exception) -> list[_Part]:
-    """A mistake of ours in one of these: the halves tell in which, and only that one fails."""
+    """A mistake of ours, or an item that cannot be read, in one of these: the halves tell in which, and only
+    that one fails."""
     if len(part.jobs) > 1:
         return part.halves()
     for job in part.jobs:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from apps.kit import dynamo
 from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
 from apps.kit.turns import GoOn, Turn, Turns
@@ -158,6 +156,11 @@ class Ledger:
         return held
 
     @property
+    def waiting_looks(self) -> int:
+        """How many reads wait for their turn in this process."""
+        return self._looks.waiting
+
+    @property
     def waiting_holds(self) -> int:
         """How many holds wait for their turn in this process."""
         return self._holds.waiting
@@ -265,7 +268,7 @@ class Ledger:
         return actions
 
     def _look_together(self, looks: Sequence["_Look"], _: GoOn) -> None:
-        """Reads for all in one call; where that fails for a mistake in one of them, for each alone."""
+        """Reads for all in one call; where one of them cannot be read, for each alone."""
         ids = sorted({look.key for look in looks})
         accounts = sorted({each for look in looks for each in look.accounts})
         try:
@@ -273,7 +276,7 @@ class Ledger:
         except Unavailable as error:
             for look in looks:
                 look.fail(Unavailable(*error.args))
-        except ClientError as error:
+        except Exception as error:  # noqa: BLE001 (whoever it concerns gets it raised)
             if len(looks) == 1:
                 looks[0].fail(error)
             else:
