@@ -182,8 +182,8 @@ def test_an_account_that_is_frozen_at_the_last_moment_moves_no_money(bank: Bank,
 def test_the_events_of_one_poll_share_a_transaction_and_each_has_its_answer(bank: Bank) -> None:
     first = held(bank)
     ana, bruno = str(first.data["payer"]), str(first.data["payee"])
-    bank.pay("ana", ana, bruno, 50)
-    (_, row) = bank.outbox.waiting(0, 10)
+    paid = bank.pay("ana", ana, bruno, 50).transfer.transfer_id
+    (row,) = [row for row in bank.outbox.waiting(0, 10) if row.transfer_id == paid]
     record = events.record_from_json(row.record)
     second = events.decode(record.headers, record.value)
     malformed = replace(second, data={**second.data, "payer": 7})

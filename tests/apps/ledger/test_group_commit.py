@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +20,6 @@ from apps.ledger import items
 from apps.ledger.account import Refusal
 from apps.ledger.entries import Drift
 from apps.ledger.items import Mark
-from apps.ledger.store import Ledger
 from apps.ledger.transfer import Transfer
 from apps.transaction.request import Answer, KeyReused, Payment, Unknown
 from tests.apps.kit.faulty_dynamo import Fault, cancel, lose_reply, lose_request, refuse
@@ -44,7 +45,19 @@ def payment(subject: str, payer: str, payee: str, cents: int = 1, key: str | Non
     return Payment(subject, key or uuid.uuid4().hex, payer, payee, cents, None, None)
 
 
-def together(bank: Bank, payments: Sequence[Payment], *faults: Fault, seconds: float = LONG) -> list[Outcome]:
+def sends(bank: Bank, count: int) -> Deadline:
+    """Over after so many transactions: no clock has a say in it."""
+    return Deadline(count, lambda: len(bank.client.seen))
+
+
+def together(
+    bank: Bank,
+    payments: Sequence[Payment],
+    *faults: Fault,
+    deadline: Deadline | None = None,
+    deadlines: Mapping[Payment, Deadline] | None = None,
+    finished: Callable[[int], None] = lambda place: None,
+) -> list[Outcome]:
     """Asks for all of them while another hold is on its way, so that they share the next transaction, whose
     sends go through the faults. The transactions of interest are `bank.client.seen`."""
     opened, entered = threading.Event(), threading.Event()
@@ -59,11 +72,13 @@ def together(bank: Bank, payments: Sequence[Payment], *faults: Fault, seconds: f
     with ThreadPoolExecutor(len(payments) + 1) as pool:
         first = pool.submit(bank.pay, "door", one, other, 1)
         assert entered.wait(LONG)
+        bank.client.seen.clear()
         futures: list[Future[Answer]] = []
         for each in payments:
-            futures.append(pool.submit(bank.transfers.request, each, Deadline.after(seconds)))
+            until_when = (deadlines or {}).get(each) or deadline or Deadline.after(LONG)
+            futures.append(pool.submit(bank.transfers.request, each, until_when))
+            futures[-1].add_done_callback(partial(lambda place, _: finished(place), len(futures) - 1))
             until(lambda: bank.ledger.waiting_holds == len(futures))
-        bank.client.seen.clear()
         opened.set()
         assert first.result().transfer.status == "HELD"
         return [_outcome(each) for each in futures]
@@ -187,7 +202,7 @@ def test_a_refusal_for_what_the_batch_does_is_decided_again_if_the_batch_does_it
 def test_a_refusal_in_a_batch_whose_outcome_stays_unknown_is_not_answered(bank: Bank) -> None:
     ana, bruno = bank.rich("ana"), bank.rich("bruno")
     payments = [payment("ana", ana, bruno, 60_000), payment("ana", ana, bruno, 50_000)]
-    outcomes = together(bank, payments, *[lose_request] * 100_000, seconds=0.3)
+    outcomes = together(bank, payments, *[lose_request] * 100, deadline=sends(bank, 9))
     assert isinstance(outcomes[0], Unknown)
     assert isinstance(outcomes[1], Unknown | Unavailable)
     assert [in_store(bank, each) for each in payments] == [None, None]
@@ -307,7 +322,7 @@ def test_one_that_can_never_pass_fails_alone(bank: Bank, place: int, fault: Faul
     good = [payment("ana", ana, bruno), payment("carla", carla, bruno)] * 2
     good = [replace(each, key=uuid.uuid4().hex) for each in good]
     payments = [*good[:place], wrong, *good[place:]]
-    outcomes = together(bank, payments, *_always(bank, wrong, fault), seconds=0.4)
+    outcomes = together(bank, payments, *_always(bank, wrong, fault), deadlines={wrong: sends(bank, 60)})
     for asked, outcome in zip(payments, outcomes, strict=True):
         if asked is wrong:
             assert isinstance(outcome, failure)
@@ -338,7 +353,7 @@ def test_past_the_deadline_each_caller_gets_an_unknown_outcome_of_its_own_and_it
 ) -> None:
     ana, bruno = bank.rich("ana"), bank.rich("bruno")
     payments = [payment("ana", ana, bruno, 1 + n) for n in range(3)]
-    outcomes = together(bank, payments, *[fault] * 100_000, seconds=0.3)
+    outcomes = together(bank, payments, *[fault] * 100, deadline=sends(bank, 9))
     assert [getattr(each, "transfer_id", None) for each in outcomes] == [
         each.transfer_id for each in payments
     ]
@@ -374,8 +389,10 @@ def test_an_unknown_outcome_of_one_batch_keeps_no_other_from_being_held(bank: Ba
 def test_a_cancellation_after_a_lost_reply_is_not_forgotten(bank: Bank) -> None:
     ana, bruno = bank.rich("ana"), bank.rich("bruno")
     payments = [payment("ana", ana, bruno) for _ in range(2)]
-    throttled = [refuse("ThrottlingException")] * 100_000
-    outcomes = together(bank, payments, lose_request, cancel("TransactionConflict"), *throttled, seconds=0.3)
+    throttled = [refuse("ThrottlingException")] * 1000
+    outcomes = together(
+        bank, payments, lose_request, cancel("TransactionConflict"), *throttled, deadline=sends(bank, 9)
+    )
     assert all(isinstance(each, Unknown) for each in outcomes)
 
 
@@ -385,6 +402,42 @@ def test_a_mistake_after_a_lost_reply_decides_nothing_for_anybody(bank: Bank, fa
     payments = [payment("ana", ana, bruno) for _ in range(2)]
     outcomes = together(bank, payments, lose_request, *[fault] * 9)
     assert all(isinstance(each, Unknown) for each in outcomes)
+
+
+@pytest.mark.parametrize("fault", [refuse("ThrottlingException"), cancel("None", "TransactionConflict")])
+def test_nobody_waits_for_one_that_is_kept_back_again_and_again(bank: Bank, fault: Fault) -> None:
+    ana, bruno, carla = bank.rich("ana"), bank.rich("bruno"), bank.rich("carla")
+    kept_back = payment("ana", ana, bruno)
+    payments = [payment("carla", carla, bruno), kept_back, payment("carla", carla, bruno)]
+    done: list[int] = []
+    later: list[Answer] = []
+
+    def finished(place: int) -> None:
+        done.append(place)
+        if place == 0:
+            later.append(bank.pay("bruno", bruno, carla, 1))
+
+    # Its time is over only once a request that came after all of them is answered.
+    over = Deadline(1, lambda: 2.0 if later or len(bank.client.seen) > 5_000 else 0.0)
+    outcomes = together(
+        bank, payments, *_always(bank, kept_back, fault), deadlines={kept_back: over}, finished=finished
+    )
+    assert isinstance(outcomes[1], Unavailable)
+    # The first has worked for all three, and is answered long before.
+    assert done[-1] == 1
+    assert len(later) == 1
+    assert len(bank.client.seen) <= 5_000
+
+
+def test_a_freeze_counts_although_it_raises_no_number(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    bank.pay("ana", ana, bruno, 1)
+    bank.auditor.freeze(Drift(ana, "wrong_sum", "a test"))
+    bank.client.seen.clear()
+    with pytest.raises(Refusal) as refused:
+        bank.pay("ana", ana, bruno, 1)
+    assert refused.value.code == "account_frozen"
+    assert bank.client.seen == []
 
 
 def test_one_transfer_asked_for_twice_is_held_once_and_answered_twice(bank: Bank) -> None:
@@ -447,9 +500,9 @@ def pending(bank: Bank, count: int, payers: int = 2) -> tuple[list[Transfer], st
     return made, payee
 
 
-def settle_all(bank: Bank, transfers: Sequence[Transfer], seconds: float = LONG) -> list[Any]:
+def settle_all(bank: Bank, transfers: Sequence[Transfer], deadline: Deadline | None = None) -> list[Any]:
     wanted = [(each.transfer_id, (each.payer, each.payee)) for each in transfers]
-    return bank.ledger.settle_together(wanted, Deadline.after(seconds))
+    return bank.ledger.settle_together(wanted, deadline or Deadline.after(LONG))
 
 
 def statuses(bank: Bank, transfers: Sequence[Transfer]) -> list[str]:
@@ -500,17 +553,29 @@ def test_a_cancellation_for_any_action_fails_no_settlement(bank: Bank, index: in
     clean(bank)
 
 
-def test_a_transfer_that_another_worker_decided_takes_nobody_along(bank: Bank) -> None:
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("how", ["settle", "expire"])
+def test_a_transfer_that_another_worker_decided_takes_nobody_along(bank: Bank, place: int, how: str) -> None:
     transfers, payee = pending(bank, 3)
-    other = Ledger(bank.raw, bank.tables, 1, clock=bank.ledger.clock)
+    elsewhere = bank_on(bank.raw, bank.tables, bank.time)
 
     def meanwhile(_: str, call: Any) -> Any:
-        other.settle(transfers[1].transfer_id, (), soon())
+        if how == "expire":
+            elsewhere.time.moment += timedelta(minutes=31)
+        getattr(elsewhere.ledger, how)(transfers[place].transfer_id, deadline=soon(), **parties)
         return call()
 
+    parties = {"parties": ()} if how == "settle" else {}
     bank.client.faults = [meanwhile]
-    assert [each.status for each in settle_all(bank, transfers)] == ["SETTLED"] * 3
-    assert bank.available(payee) == GRANT_CENTS + 6
+    outcomes = settle_all(bank, transfers)
+    expected = ["SETTLED"] * 3
+    if how == "expire":
+        expected[place] = "REJECTED"
+    assert [each.status for each in outcomes] == expected
+    arrived = sum(
+        each.amount_cents for each, now in zip(transfers, expected, strict=True) if now == "SETTLED"
+    )
+    assert bank.available(payee) == GRANT_CENTS + arrived
     clean(bank)
 
 
@@ -599,7 +664,7 @@ def test_a_settlement_that_can_never_pass_fails_alone(bank: Bank, place: int, fa
         return call()
 
     bank.client.faults = [look] * 10_000
-    outcomes = settle_all(bank, transfers, 0.3)
+    outcomes = settle_all(bank, transfers, sends(bank, 60))
     assert isinstance(outcomes[place], Exception)
     bank.client.faults = []
     expected = ["SETTLED"] * 3
@@ -613,8 +678,8 @@ def test_a_poll_whose_outcome_is_unknown_says_so_of_each_and_may_come_again(
     bank: Bank, fault: Fault, status: str
 ) -> None:
     transfers, payee = pending(bank, 3)
-    bank.client.faults = [fault] * 100_000
-    outcomes = settle_all(bank, transfers, 0.2)
+    bank.client.faults = [fault] * 100
+    outcomes = settle_all(bank, transfers, sends(bank, 9))
     assert all(isinstance(each, OutcomeUnknown) for each in outcomes)
     assert statuses(bank, transfers) == [status] * 3
     bank.client.faults = []
