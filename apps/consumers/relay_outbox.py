@@ -25,8 +25,11 @@ from apps.ledger.store import Clock
 from apps.ledger.transfer import iso
 
 LEASE = timedelta(seconds=10)
+SHORTEST_REST_SECONDS = 0.01
+"""After a full batch: more is waiting."""
 FIRST_REST_SECONDS = 0.05
-"""A transfer waits half of it here. Shorter rests make smaller batches, each of which costs a transaction."""
+"""After any other. A transfer waits half of it here; shorter rests make smaller batches, each of which costs
+a transaction."""
 LONGEST_REST_SECONDS = 0.2
 LOST_AGAIN = timedelta(seconds=30)
 """The history's index may lag: what was lost is looked for again this long after the loss was seen."""
@@ -90,8 +93,13 @@ class Relay:
         """Works until told to stop; rests longer while there is nothing to do."""
         rest = FIRST_REST_SECONDS
         while not stop.is_set():
-            busy = self.turn(beat) or any(shard.searching for shard in self._shards)
-            rest = FIRST_REST_SECONDS if busy else min(rest * 1.5, LONGEST_REST_SECONDS)
+            taken = self.turn(beat)
+            if taken >= BATCH or any(shard.searching for shard in self._shards):
+                rest = SHORTEST_REST_SECONDS
+            elif taken:
+                rest = FIRST_REST_SECONDS
+            else:
+                rest = min(max(rest, FIRST_REST_SECONDS) * 1.5, LONGEST_REST_SECONDS)
             stop.wait(rest)
 
     def turn(self, beat: Callable[[], None] = lambda: None) -> int:

@@ -1,9 +1,10 @@
 """Settles held transfers: the payee is credited, or the payer gets the money back.
 
-Duplicates and reordering do no harm: the transfer's status decides, not the event.
+What one poll brings is settled together, in as few transactions as there can be; each event has an outcome
+of its own. Duplicates and reordering do no harm: the transfer's status decides, not the event.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from apps.consumers.process import WorkerSettings, working
@@ -11,10 +12,10 @@ from apps.kit import dynamo, settings
 from apps.kit.dynamo import Deadline, OutcomeUnknown, TableCheck, Unavailable
 from apps.kit.events import Event
 from apps.kit.kafka import Producer
-from apps.kit.worker import Poison, TryAgain, Worker
+from apps.kit.worker import Poison, Together, TryAgain, Worker
 from apps.ledger.account import Frozen
 from apps.ledger.store import Ledger, Tables
-from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SETTLED
+from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SETTLED, Transfer
 
 SECONDS = 5
 
@@ -34,28 +35,45 @@ class Settlement:
         self._ledger = ledger
 
     def handlers(self) -> dict[str, tuple[int, Callable[[Event], None]]]:
-        """What to do with each type of event, up to which version."""
-        return {
-            HELD: (EVENT_VERSION, self.settle),
-            SETTLED: (EVENT_VERSION, self.let_pass),
-            REJECTED: (EVENT_VERSION, self.let_pass),
-        }
+        """What to do with each type of event that is handled alone, up to which version."""
+        return {SETTLED: (EVENT_VERSION, self.let_pass), REJECTED: (EVENT_VERSION, self.let_pass)}
 
-    def settle(self, event: Event) -> None:
-        """Settles the transfer that was held. Raises `TryAgain` or `Poison`."""
-        transfer_id, payer, payee = (_text(event, name) for name in ("transfer_id", "payer", "payee"))
-        try:
-            transfer = self._ledger.settle(transfer_id, (payer, payee), Deadline.after(SECONDS))
-        except (Unavailable, OutcomeUnknown) as error:
-            raise TryAgain(type(error).__name__) from error
-        except Frozen:
-            # The transfer waits as it is; the sweep brings its event back when the account moves again.
-            return
-        if transfer is None:
-            raise Poison("no such transfer")
+    def together(self) -> dict[str, tuple[int, Together]]:
+        """What to do with all events of a type that a poll brings, up to which version."""
+        return {HELD: (EVENT_VERSION, self.settle)}
+
+    def settle(self, events: Sequence[Event]) -> list[Exception | None]:
+        """Settles the transfers that were held: for each event nothing, `TryAgain`, `Poison`, or a fault."""
+        answers: list[Exception | None] = [None] * len(events)
+        wanted: list[tuple[int, str, tuple[str, str]]] = []
+        for place, event in enumerate(events):
+            try:
+                transfer_id, payer, payee = (_text(event, name) for name in ("transfer_id", "payer", "payee"))
+                wanted.append((place, transfer_id, (payer, payee)))
+            except Poison as poison:
+                answers[place] = poison
+        outcomes = self._ledger.settle_together(
+            [(transfer_id, parties) for _, transfer_id, parties in wanted], Deadline.after(SECONDS)
+        )
+        for (place, _, _), outcome in zip(wanted, outcomes, strict=True):
+            answers[place] = _answer(outcome)
+        return answers
 
     def let_pass(self, event: Event) -> None:
         """A decided transfer needs nothing more."""
+
+
+def _answer(outcome: Transfer | Exception | None) -> Exception | None:
+    match outcome:
+        case None:
+            return Poison("no such transfer")
+        case Unavailable() | OutcomeUnknown():
+            return TryAgain(type(outcome).__name__)
+        case Transfer() | Frozen():
+            # Frozen: it waits as it is; the sweep brings its event back when the account moves again.
+            return None
+        case _:
+            return outcome
 
 
 def _text(event: Event, name: str) -> str:
@@ -79,7 +97,7 @@ def main() -> None:
 
     ready: list[Callable[[], None]] = [TableCheck(client, config.table_transactions), member]
     with closing(Producer(config)) as producer, working(config, ready) as (stop, beat):
-        worker = Worker(config, settlement.handlers(), producer, beat)
+        worker = Worker(config, settlement.handlers(), producer, beat, together=settlement.together())
         joined.append(worker.ready)
         worker.run(stop)
 

@@ -63,6 +63,10 @@ class OutcomeUnknown(Exception):  # noqa: N818
     """A write was sent and its reply is missing: it may stand, or not."""
 
 
+class Undecidable(OutcomeUnknown):
+    """A mistake of ours after a send without a reply: no other send will tell what became of that one."""
+
+
 @dataclass(frozen=True)
 class Reason:
     """Why one action of a transaction failed: DynamoDB's code, and the old item where it was asked for."""
@@ -190,28 +194,47 @@ def transact(client: Client, actions: Sequence[Mapping[str, Any]], deadline: Dea
     Raises `Cancelled` (nothing was written), `Unavailable` (nothing was ever accepted for certain) or
     `OutcomeUnknown`; and a mistake of ours as itself, unless an earlier send may stand.
     """
-    request_token = token(actions)
-    unknown = False
+    sending = Sending(client, actions)
     attempt = 0
     while True:
         try:
-            client.transact_write_items(TransactItems=list(actions), ClientRequestToken=request_token)
-        except (ClientError, BotoCoreError) as error:
-            if isinstance(error, ClientError) and _code(error) == "TransactionCanceledException":
-                raise Cancelled(_reasons(error), after_unknown=unknown) from error
-            fate = _fate(error)
-            unknown = unknown or fate == "unknown"
-            if fate == "mistake":
-                if unknown:
-                    raise OutcomeUnknown from error
+            sending.send()
+        except Undecidable:
+            raise
+        except (Unavailable, OutcomeUnknown):
+            if not deadline.passed:
+                pause(attempt)
+                attempt += 1
+            if deadline.passed:
                 raise
         else:
             return
-        if not deadline.passed:
-            pause(attempt)
-            attempt += 1
-        if deadline.passed:
-            raise OutcomeUnknown if unknown else Unavailable
+
+
+class Sending:
+    """The sends of one transaction: identical bytes under their own token, however often."""
+
+    def __init__(self, client: Client, actions: Sequence[Mapping[str, Any]]) -> None:
+        self._client = client
+        self._request = {"TransactItems": list(actions), "ClientRequestToken": token(actions)}
+        self.unknown = False
+        """Whether an earlier send got no reply: it may stand."""
+
+    def send(self) -> None:
+        """Sends once. Raises as `transact` does; `Unavailable` and `OutcomeUnknown` may be followed by the
+        same again."""
+        try:
+            self._client.transact_write_items(**self._request)
+        except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and _code(error) == "TransactionCanceledException":
+                raise Cancelled(_reasons(error), after_unknown=self.unknown) from error
+            fate = _fate(error)
+            self.unknown = self.unknown or fate == "unknown"
+            if fate == "mistake":
+                if self.unknown:
+                    raise Undecidable from error
+                raise
+            raise (OutcomeUnknown if self.unknown else Unavailable) from error
 
 
 def read(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str, Any]:

@@ -7,6 +7,9 @@ Per record there are three ways on:
 - anything else (`TryAgain`, an event from a newer version than the handler knows, any other exception):
   its partition pauses and the record is delivered again, later and later, while other partitions move.
 
+Events that are handled `together` are all those of one poll: one that has to come again does not keep its
+neighbours from being handled, only their offsets from being committed, so they may come again too.
+
 A broker that is away never ends the loop; too many dead letters in a row do (`TooManyDeadLetters`),
 because then the fault is more likely here than in the records.
 """
@@ -15,7 +18,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +73,22 @@ class Handler:
     function: Callable[[Event], None]
 
 
+Together = Callable[[Sequence[Event]], Sequence[Exception | None]]
+"""Handles many events, and says of each what a handler would have raised."""
+
+
+@dataclass(frozen=True)
+class JointHandler:
+    """What handles all events of one type that a poll brings."""
+
+    version: int
+    function: Together
+
+
+Outcomes = Mapping[tuple[str, int, int], Exception | None]
+"""What became of the records that were handled together, by topic, partition and offset."""
+
+
 class Worker:
     """Reads the one topic that its settings name, as a member of the group that they name."""
 
@@ -80,6 +99,7 @@ class Worker:
         producer: Producer,
         beat: Callable[[], None],
         *,
+        together: Mapping[str, tuple[int, Together]] | None = None,
         connect: Callable[[], Consumer] | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -90,7 +110,10 @@ class Worker:
             raise ForbiddenTopic("this service has no dead-letter topic that it may produce to")
         topic = settings.topics[settings.kafka_consumes]
         self._dead_letter_topic = settings.kafka_dead_letter
-        self._handlers = {kind: Handler(*handler) for kind, handler in handlers.items()}
+        self._handlers: dict[str, Handler | JointHandler] = {
+            **{kind: Handler(*handler) for kind, handler in handlers.items()},
+            **{kind: JointHandler(*handler) for kind, handler in (together or {}).items()},
+        }
         self._producer = producer
         self._beat = beat
         self._connect = connect or (lambda: connected_consumer(settings, topic))
@@ -137,8 +160,9 @@ class Worker:
                 self._waits.resume_what_is_due(consumer)
                 batches = consumer.poll(timeout_ms=self._waits.poll_ms(POLL_MS))
                 self._note_membership(consumer)
+                outcomes = self._handled_together(batches.values())
                 for partition, records in batches.items():
-                    self._take(consumer, partition, records, stop)
+                    self._take(consumer, partition, records, outcomes, stop)
         finally:
             try:
                 consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
@@ -151,17 +175,48 @@ class Worker:
         else:
             self._joined.clear()
 
+    def _handled_together(self, batches: Iterable[Sequence[Any]]) -> Outcomes:
+        """Handles what is to be handled together, up to the first event of each partition that is of a newer
+        version; gives what became of each."""
+        found: dict[JointHandler, list[tuple[tuple[str, int, int], Event]]] = {}
+        for records in batches:
+            for record in records:
+                try:
+                    handler = self._handler(record)
+                    if isinstance(handler, JointHandler):
+                        event = decode(record.headers, record.value)
+                        found.setdefault(handler, []).append((_key(record), event))
+                except NewerVersion:
+                    break
+                except (Malformed, Poison):
+                    continue
+        outcomes: dict[tuple[str, int, int], Exception | None] = {}
+        for handler, each in found.items():
+            self._beat()
+            events = [event for _, event in each]
+            try:
+                answers = handler.function(events)
+            except Exception as error:  # noqa: BLE001 (as for a handler of one event)
+                answers = [error] * len(events)
+            outcomes |= zip((key for key, _ in each), answers, strict=True)
+        return outcomes
+
     def _take(
-        self, consumer: Consumer, partition: Any, records: Sequence[Any], stop: threading.Event
+        self,
+        consumer: Consumer,
+        partition: Any,
+        records: Sequence[Any],
+        outcomes: Outcomes,
+        stop: threading.Event,
     ) -> None:
         """Handle the records in order up to the first that must wait, and commit what is done."""
         done: Any | None = None
         try:
             for record in records:
-                if stop.is_set():
+                if stop.is_set() and _key(record) not in outcomes:
                     break
                 self._beat()
-                if not self._handled(record):
+                if not self._handled(record, outcomes):
                     self._waits.hold(consumer, partition, record.offset)
                     break
                 self._waits.over(partition)
@@ -170,10 +225,10 @@ class Worker:
             if done is not None:
                 self._commit(consumer, partition, done)
 
-    def _handled(self, record: Any) -> bool:
+    def _handled(self, record: Any, outcomes: Outcomes) -> bool:
         """Whether this record needs no second delivery."""
         try:
-            self._handle(record)
+            self._handle(record, outcomes)
         except (Malformed, Poison) as poison:
             return self._dead_letter(record, poison.reason)
         except NewerVersion as newer:
@@ -192,16 +247,28 @@ class Worker:
         self._dead_letters_in_a_row = 0
         return True
 
-    def _handle(self, record: Any) -> None:
+    def _handle(self, record: Any, outcomes: Outcomes) -> None:
+        handler = self._handler(record)
+        if isinstance(handler, Handler):
+            event = decode(record.headers, record.value)
+            with logs.bound(request_id=event.request_id):
+                handler.function(event)
+        elif _key(record) not in outcomes:
+            # It could not even be decoded: say why.
+            decode(record.headers, record.value)
+            raise TryAgain("not handled yet")
+        elif (error := outcomes[_key(record)]) is not None:
+            raise error
+
+    def _handler(self, record: Any) -> Handler | JointHandler:
+        """Who handles this record. Raises `Malformed`, `Poison` or `NewerVersion`."""
         kind, version = type_and_version(record.headers)
         handler = self._handlers.get(kind)
         if handler is None:
             raise Poison("nobody here knows this type of event")
         if version > handler.version:
             raise NewerVersion(f"version {version}; {handler.version} is the newest known here")
-        event = decode(record.headers, record.value)
-        with logs.bound(request_id=event.request_id):
-            handler.function(event)
+        return handler
 
     def _dead_letter(self, record: Any, reason: str) -> bool:
         headers = (
@@ -235,6 +302,10 @@ class Worker:
             )
         if self._dead_letters_in_a_row >= MAX_CONSECUTIVE_DEAD_LETTERS:
             raise TooManyDeadLetters(f"{self._dead_letters_in_a_row} records in a row")
+
+
+def _key(record: Any) -> tuple[str, int, int]:
+    return record.topic, record.partition, record.offset
 
 
 def _place(record: Any) -> dict[str, object]:

@@ -8,7 +8,7 @@ entries that has a gap, a broken chain or sums that do not add up.
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 EntryKind = Literal["open", "hold", "release", "debit", "credit"]
@@ -39,12 +39,12 @@ class Entry:
 
     def sealed(self) -> "Entry":
         """The same entry with the hash that its content and its predecessor give it."""
-        return Entry(**{**asdict(self), "hash": digest(self)})
+        return replace(self, hash=digest(self))
 
 
 def digest(entry: Entry) -> str:
     """SHA-256 over the entry's content, the hash of its predecessor included."""
-    content = {name: value for name, value in asdict(entry).items() if name != "hash"}
+    content = {name: value for name, value in vars(entry).items() if name != "hash"}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -51,6 +51,12 @@ def transfer_key(transfer_id: str) -> dict[str, Attribute]:
     return key(f"TX#{transfer_id}", TRANSFER_SORT)
 
 
+def transfer_id_of(item: Item) -> str:
+    """Whose place an item stands at: the transfer, or the mark of a refusal, of this id."""
+    transfer_id: str = item["pk"]["S"].removeprefix("TX#")
+    return transfer_id
+
+
 def entries_partition(account_id: str, month: str) -> str:
     """The partition of an account's entries of one month; their sort key is the number, zero-padded."""
     return f"ENT#{account_id}#{month}"

@@ -1,8 +1,9 @@
 """The ledger on DynamoDB: the only code that writes balances, transfers and outbox rows.
 
-Every change is one `TransactWriteItems`. Money is guarded by its conditions (the balance's `seq`, the
-transfer's status), never by the request token. A change that was cancelled is decided afresh from what
-stands then; a change whose outcome is unknown is repeated with identical bytes until it is known.
+Every change is part of one `TransactWriteItems`, which it may share with others (`committer`). Money is
+guarded by its conditions (the balance's `seq`, the transfer's status), never by the request token. A change
+that was cancelled is decided afresh from what stands then; a change whose outcome is unknown is repeated with
+identical bytes until it is known.
 """
 
 import uuid
@@ -13,13 +14,19 @@ from typing import Any
 
 from apps.kit import dynamo
 from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
+from apps.kit.turns import GoOn, Turn, Turns
 from apps.ledger import account, items, outbox
 from apps.ledger import transfer as rules
 from apps.ledger.account import Balance, Posting, Refusal
+from apps.ledger.committer import BATCH, Balances, Committer, Found, Job, Known, Unread
+from apps.ledger.group import AGAIN, Action, Decided, Writing
 from apps.ledger.items import Mark, attributes, number, text
 from apps.ledger.transfer import Attempt, Change, Order, Transfer
 
-Action = dict[str, Any]
+READ_SECONDS = 4.0
+"""Nobody waits longer for a turn to read; the read itself has an end of its own."""
+READ_KEYS = 100
+"""Of one BatchGetItem."""
 
 MARK_DAYS = 1
 """How long the mark of a refusal is kept: an attempt in flight lives for seconds."""
@@ -85,6 +92,10 @@ class Ledger:
         self._tables = tables
         self._shards = outbox_shards
         self.clock = clock or Clock()
+        self._known = Known()
+        self._committer = Committer(client, self._read, Writing(self._balance, self._entry))
+        self._looks: Turns[_Look] = Turns(self._look_together, BATCH)
+        self._holds: Turns[Job] = Turns(self._hold_together, BATCH)
 
     def find(self, transfer_id: str) -> Transfer | Mark | None:
         """What stands at a transfer's id, consistently read. Raises `Unavailable`."""
@@ -105,22 +116,13 @@ class Ledger:
         return None
 
     def standing(self, transfer_id: str, account_ids: Iterable[str]) -> Standing:
-        """What stands at a transfer's id and on these accounts, in one call. Raises `Unavailable`."""
-        accounts = sorted(set(account_ids))
-        found = dynamo.read_together(
-            self._client,
-            {
-                self._tables.transactions: [items.transfer_key(transfer_id)],
-                self._tables.accounts: [items.balance_key(each) for each in accounts],
-            },
-        )
-        balances = {each.account_id: each for each in map(items.balance_of, found[self._tables.accounts])}
-        at = rules.iso(self.clock.now())
-        for each in accounts:
-            if account.is_internal(each) and each not in balances:
-                balances[each] = account.unopened(each, "", at)
-        transfers = found[self._tables.transactions]
-        return Standing(items.found_of(transfers[0] if transfers else None), balances)
+        """What stands at a transfer's id and on these accounts, in one call, which others may share.
+
+        Raises `Unavailable`.
+        """
+        look = _Look(transfer_id, sorted(set(account_ids)))
+        self._looks.take(look)
+        return look.outcome()
 
     def hold(
         self,
@@ -137,26 +139,31 @@ class Ledger:
         body of the first answer, which is kept. Raises `Refusal` (a rule; `RefusedAfterUnknown` when an
         earlier send may stand), `Superseded`, `Unavailable` (nothing was written) or `OutcomeUnknown`.
         """
-        seen = first.found
-        assert not isinstance(seen, Transfer)
+        assert not isinstance(first.found, Transfer)
+        wish = _Hold(self, order, first.found, lifetime, render)
+        read = {each: first.balances.get(each) for each in (order.payer, order.payee)}
+        job = Job(order.transfer_id, wish, deadline, found=first.found, balances=read)
+        self._holds.take(job)
+        if not job.over:
+            self._committer.to_the_end([job], self._known)
+        try:
+            held = job.outcome()
+        except Refusal as refusal:
+            if job.unknown:
+                raise RefusedAfterUnknown(refusal.code, refusal.detail, refusal.facts) from refusal
+            raise
+        assert held is not None
+        return held
 
-        def decide(tries: int) -> Change | Transfer:
-            nonlocal seen
-            standing = first if tries == 0 else self.standing(order.transfer_id, (order.payer, order.payee))
-            if isinstance(standing.found, Transfer):
-                return standing.found
-            if standing.found is not None and standing.found != seen:
-                raise Superseded(standing.found)
-            # The mark that was read first may have ended: nothing waits for it any more.
-            seen = standing.found
-            payer, payee = standing.balances.get(order.payer), standing.balances.get(order.payee)
-            change = rules.hold(order, payer, payee, lifetime, self.clock.attempt())
-            return replace(change, transfer=replace(change.transfer, answer=render(change.transfer)))
+    @property
+    def waiting_looks(self) -> int:
+        """How many reads wait for their turn in this process."""
+        return self._looks.waiting
 
-        def write(change: Change) -> Sequence[Action]:
-            return [*self._put_held(change.transfer, seen), *self._postings(change), self._outbox_row(change)]
-
-        return self._until_decided(decide, write, deadline)
+    @property
+    def waiting_holds(self) -> int:
+        """How many holds wait for their turn in this process."""
+        return self._holds.waiting
 
     def refuse(self, transfer_id: str, seen: Mark | None, problem: str) -> Transfer | None:
         """Leaves the mark that makes a refusal final for everything in flight under the same key.
@@ -177,22 +184,38 @@ class Ledger:
         `OutcomeUnknown`; all of them may simply be repeated.
         """
 
-        def change(held: Transfer, balances: Mapping[str, Balance]) -> Change:
-            payee = balances.get(held.payee)
-            return rules.settle(held, _payer(held, balances), payee, self.clock.attempt())
+        (outcome,) = self.settle_together([(transfer_id, parties)], deadline)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-        return self._decide_held(transfer_id, parties, change, deadline)
+    def settle_together(
+        self, wanted: Sequence[tuple[str, Sequence[str]]], deadline: Deadline
+    ) -> list[Transfer | Exception | None]:
+        """Settles many transfers in as few transactions as there can be: for each what `settle` gives for it
+        or raises. None of them fails another."""
+        jobs = {
+            transfer_id: Job(transfer_id, _Decision(self, self._settled, parties), deadline)
+            for transfer_id, parties in reversed(wanted)
+        }
+        self._committer.to_the_end(list(reversed(jobs.values())), Known())
+        return [_outcome(jobs[transfer_id]) for transfer_id, _ in wanted]
 
     def expire(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
         """Gives the money of a hold back whose time is over. Raises what `settle` raises."""
 
-        def change(held: Transfer, balances: Mapping[str, Balance]) -> Change | None:
-            attempt = self.clock.attempt()
-            if not rules.expired(held, attempt.now):
-                return None
-            return rules.reject(held, _payer(held, balances), "hold_expired", attempt)
+        job = Job(transfer_id, _Decision(self, self._expired, ()), deadline)
+        self._committer.to_the_end([job], Known())
+        return job.outcome()
 
-        return self._decide_held(transfer_id, (), change, deadline)
+    def _settled(self, held: Transfer, balances: Mapping[str, Balance]) -> Change:
+        return rules.settle(held, _payer(held, balances), balances.get(held.payee), self.clock.attempt())
+
+    def _expired(self, held: Transfer, balances: Mapping[str, Balance]) -> Change | None:
+        attempt = self.clock.attempt()
+        if not rules.expired(held, attempt.now):
+            return None
+        return rules.reject(held, _payer(held, balances), "hold_expired", attempt)
 
     def look_later(self, held: Transfer) -> None:
         """Moves the sweep's next look at a transfer, unless its status or the look has changed meanwhile."""
@@ -244,69 +267,50 @@ class Ledger:
             ]
         return actions
 
-    def _decide_held(
-        self,
-        transfer_id: str,
-        parties: Sequence[str],
-        change: Callable[[Transfer, Mapping[str, Balance]], Change | None],
-        deadline: Deadline,
-    ) -> Transfer | None:
-        first = self.standing(transfer_id, parties)
-        if not isinstance(first.found, Transfer):
-            return None
-        accounts = (first.found.payer, first.found.payee)
+    def _look_together(self, looks: Sequence["_Look"], _: GoOn) -> None:
+        """Reads for all in one call; where one of them cannot be read, for each alone."""
+        ids = sorted({look.key for look in looks})
+        accounts = sorted({each for look in looks for each in look.accounts})
+        try:
+            found, balances = self._read(ids, accounts)
+        except Unavailable as error:
+            for look in looks:
+                look.fail(Unavailable(*error.args))
+        except Exception as error:  # noqa: BLE001 (whoever it concerns gets it raised)
+            if len(looks) == 1:
+                looks[0].fail(error)
+            else:
+                for look in looks:
+                    self._look_together([look], _)
+        else:
+            for look in looks:
+                there = {each: balance for each in look.accounts if (balance := balances[each]) is not None}
+                look.answer(Standing(found[look.key], there))
 
-        def decide(tries: int) -> Change | Transfer | None:
-            standing = first
-            if tries > 0 or set(accounts) != set(parties):
-                standing = self.standing(transfer_id, accounts)
-            assert isinstance(standing.found, Transfer), "a transfer never goes away"
-            if standing.found.status != "HELD":
-                return standing.found
-            payer = _payer(standing.found, standing.balances)
-            if payer.on_hold < standing.found.amount_cents and not payer.frozen:
-                # Another worker decided it after the transfer was read and before the balance was.
-                return None
-            return change(standing.found, standing.balances) or standing.found
-
-        def write(decided: Change) -> Sequence[Action]:
-            return [self._decide(decided.transfer), *self._postings(decided), self._outbox_row(decided)]
-
-        return self._until_decided(decide, write, deadline)
-
-    def _until_decided(
-        self,
-        decide: Callable[[int], Change | Transfer | None],
-        write: Callable[[Change], Sequence[Action]],
-        deadline: Deadline,
-    ) -> Transfer:
-        """Decides and writes, afresh after each cancellation: a condition that failed, or a conflict, says
-        that something has moved since it was read. `decide` gives `None` when it has seen that itself."""
-        tries = 0
-        unknown = False
-        while True:
-            try:
-                decided = decide(tries)
-                if isinstance(decided, Transfer):
-                    return decided
-                if decided is not None:
-                    dynamo.transact(self._client, write(decided), deadline)
-                    return decided.transfer
-            except Cancelled as cancelled:
-                unknown = unknown or cancelled.after_unknown
-                check_repeatable(cancelled, unknown=unknown)
-            except Unavailable as error:
-                if unknown:
-                    raise OutcomeUnknown from error
-                raise
-            except Refusal as refusal:
-                if unknown:
-                    raise RefusedAfterUnknown(refusal.code, refusal.detail, refusal.facts) from refusal
-                raise
-            if deadline.passed:
-                raise (OutcomeUnknown if unknown else Unavailable)("contention")
-            dynamo.pause(tries)
-            tries += 1
+    def _read(
+        self, transfer_ids: Sequence[str], account_ids: Sequence[str]
+    ) -> tuple[Mapping[str, Found], Balances]:
+        """What stands at these transfers' ids and on these accounts, each id once, in as few calls as there
+        can be. Raises `Unavailable`."""
+        keys = [(self._tables.transactions, items.transfer_key(each)) for each in transfer_ids]
+        keys += [(self._tables.accounts, items.balance_key(each)) for each in account_ids]
+        found: dict[str, Found] = dict.fromkeys(transfer_ids)
+        at = rules.iso(self.clock.now())
+        balances: dict[str, Balance | None] = {
+            each: account.unopened(each, "", at) if account.is_internal(each) else None
+            for each in account_ids
+        }
+        for start in range(0, len(keys), READ_KEYS):
+            wanted: dict[str, list[dynamo.Item]] = {}
+            for table, key in keys[start : start + READ_KEYS]:
+                wanted.setdefault(table, []).append(key)
+            answer = dynamo.read_together(self._client, wanted)
+            for item in answer.get(self._tables.transactions, ()):
+                found[items.transfer_id_of(item)] = items.found_of(item)
+            for item in answer.get(self._tables.accounts, ()):
+                balance = items.balance_of(item)
+                balances[balance.account_id] = balance
+        return found, balances
 
     def _get(self, table: str, key: dict[str, items.Attribute]) -> dynamo.Item | None:
         answer = dynamo.read(self._client.get_item, TableName=table, Key=key, ConsistentRead=True)
@@ -335,6 +339,17 @@ class Ledger:
                 return self._put_mark(transfer_id, None, mark)
             return found if isinstance(found, Transfer) else None
         return None
+
+    def own_held(self, change: Change, seen: Mark | None) -> list[Action]:
+        """The writes of a hold beside its posting."""
+        return [*self._put_held(change.transfer, seen), self._outbox_row(change)]
+
+    def own_decided(self, change: Change) -> list[Action]:
+        """The writes of a decision beside its postings."""
+        return [self._decide(change.transfer), self._outbox_row(change)]
+
+    def _hold_together(self, jobs: Sequence[Job], go_on: GoOn) -> None:
+        self._committer.in_turn(jobs, self._known, go_on)
 
     def _put_held(self, transfer: Transfer, seen: Mark | None) -> list[Action]:
         actions: list[Action] = [
@@ -373,8 +388,11 @@ class Ledger:
         return [action for posting in change.postings for action in self._posting(posting)]
 
     def _posting(self, posting: Posting) -> list[Action]:
-        """The compare-and-set of a balance by `seq`, and its entry."""
-        after = posting.after
+        """The compare-and-set of a balance, and the posting's entry."""
+        return [self._balance(posting.before, posting.after), *self._entry(posting)]
+
+    def _balance(self, before: Balance, after: Balance) -> Action:
+        """The compare-and-set of a balance by `seq`, over all postings that lie between."""
         values = attributes(
             {
                 ":account_id": after.account_id,
@@ -388,25 +406,109 @@ class Ledger:
             }
         )
         condition = "attribute_not_exists(pk)"
-        if posting.before.seq > 0:
-            values[":seen"] = number(posting.before.seq)
+        if before.seq > 0:
+            values[":seen"] = number(before.seq)
             condition = "seq = :seen AND attribute_not_exists(frozen)"
-        return [
-            _update(
-                self._tables.accounts,
-                items.balance_key(after.account_id),
-                "SET account_id = :account_id, owner_subject = :owner, seq = :seq, available = :available, "
-                "on_hold = :on_hold, opened_at = :opened_at, #month = :month, last_hash = :last_hash",
-                condition,
-                values=values,
-                names={"#month": "month"},
-            ),
-            _put(self._tables.accounts, items.entry_item(posting.entry), **_ABSENT),
-        ]
+        return _update(
+            self._tables.accounts,
+            items.balance_key(after.account_id),
+            "SET account_id = :account_id, owner_subject = :owner, seq = :seq, available = :available, "
+            "on_hold = :on_hold, opened_at = :opened_at, #month = :month, last_hash = :last_hash",
+            condition,
+            values=values,
+            names={"#month": "month"},
+        )
+
+    def _entry(self, posting: Posting) -> list[Action]:
+        """What is written beside the balance for each posting on it."""
+        return [_put(self._tables.accounts, items.entry_item(posting.entry), **_ABSENT)]
 
     def _outbox_row(self, change: Change) -> Action:
         row = outbox.row_of(change.event, change.transfer, self._shards)
         return _put(self._tables.events, row.item(), **_ABSENT)
+
+
+class _Look(Turn[Standing]):
+    """One caller's wish to read."""
+
+    def __init__(self, transfer_id: str, accounts: Sequence[str]) -> None:
+        super().__init__(transfer_id, Deadline.after(READ_SECONDS))
+        self.accounts = accounts
+
+
+@dataclass
+class _Hold:
+    """Sets money aside. `seen` is what the request read first at its transfer's id: the mark that the hold's
+    own condition names, so that no attempt in flight anywhere can commit after a refusal."""
+
+    ledger: Ledger
+    order: Order
+    seen: Mark | None
+    lifetime: timedelta
+    render: Callable[[Transfer], str]
+
+    def accounts(self, _: Found | Unread) -> Iterable[str]:
+        """Payer and payee."""
+        return self.order.payer, self.order.payee
+
+    def decide(self, found: Found, balances: Mapping[str, Balance]) -> Decided:
+        """The hold, or the transfer that stands already. Raises `Refusal` or `Superseded`."""
+        if isinstance(found, Transfer):
+            return found
+        if found is not None and found != self.seen:
+            raise Superseded(found)
+        # The mark that was read first may have ended: nothing waits for it any more.
+        self.seen = found
+        payer, payee = balances.get(self.order.payer), balances.get(self.order.payee)
+        change = rules.hold(self.order, payer, payee, self.lifetime, self.ledger.clock.attempt())
+        return replace(change, transfer=replace(change.transfer, answer=self.render(change.transfer)))
+
+    def own(self, change: Change) -> Sequence[Action]:
+        """Transfer, end-to-end id and outbox row."""
+        return self.ledger.own_held(change, self.seen)
+
+
+@dataclass
+class _Decision:
+    """Decides a held transfer by `change`, which gives `None` to leave it held.
+
+    `parties` are payer and payee as somebody names them: read along, never believed.
+    """
+
+    ledger: Ledger
+    change: Callable[[Transfer, Mapping[str, Balance]], Change | None]
+    parties: Sequence[str]
+
+    def accounts(self, found: Found | Unread) -> Iterable[str]:
+        """The parties of the transfer, once it is read."""
+        if isinstance(found, Unread):
+            return self.parties
+        if not isinstance(found, Transfer) or found.status != "HELD":
+            return ()
+        return found.payer, found.payee
+
+    def decide(self, found: Found, balances: Mapping[str, Balance]) -> Decided:
+        """The decision, or how the transfer stands already. Raises `account.Frozen`."""
+        if not isinstance(found, Transfer):
+            return None
+        if found.status != "HELD":
+            return found
+        payer = _payer(found, balances)
+        if payer.on_hold < found.amount_cents and not payer.frozen:
+            # Another worker decided it after the transfer was read and before the balance was.
+            return AGAIN
+        return self.change(found, balances) or found
+
+    def own(self, change: Change) -> Sequence[Action]:
+        """Transfer and outbox row."""
+        return self.ledger.own_decided(change)
+
+
+def _outcome(job: Job) -> Transfer | Exception | None:
+    try:
+        return job.outcome()
+    except Exception as error:  # noqa: BLE001 (given to whoever asked for this one)
+        return error
 
 
 _ABSENT: Action = {"ConditionExpression": "attribute_not_exists(pk)"}

@@ -509,13 +509,18 @@ def test_a_read_that_another_worker_cuts_in_two_is_read_again(bank: Bank, decisi
         late = call()["Responses"][bank.tables.accounts]
         return {"Responses": {bank.tables.transactions: early, bank.tables.accounts: late}}
 
+    def settled_before(_: str, call: Any) -> Any:
+        other.settle(transfer_id, (ana, bruno), soon())
+        return call()
+
     bank.client.operation = "batch_get_item"
     if decision == "settle":
         bank.client.faults = [settled_in_between]
         found = bank.ledger.settle(transfer_id, (ana, bruno), soon())
     else:
         bank.time.moment += timedelta(minutes=31)
-        bank.client.faults = [lambda _, call: call(), settled_in_between]
+        # Only the transfer says whose balances are to be read: those are a call of their own.
+        bank.client.faults = [lambda _, call: call(), settled_before]
         found = bank.ledger.expire(transfer_id, soon())
     assert bank.client.faults == []
     assert found == other.transfer(transfer_id)
@@ -667,3 +672,65 @@ def test_the_number_of_an_ended_mark_never_comes_again(bank: Bank) -> None:
     assert isinstance(first, Mark)
     assert isinstance(second, Mark)
     assert second.refused > first.refused + 1
+
+
+def test_many_settlements_share_transactions_of_at_most_a_hundred_actions(bank: Bank) -> None:
+    ana, bruno, carla = bank.rich("ana"), bank.rich("bruno"), bank.rich("carla")
+    made = [
+        bank.pay(*(("ana", ana) if n % 2 else ("carla", carla)), bruno, 1 + n).transfer for n in range(30)
+    ]
+    bank.client.seen.clear()
+    wanted = [(each.transfer_id, (each.payer, each.payee)) for each in made]
+    outcomes = bank.ledger.settle_together(wanted, Deadline.after(20))
+    assert [each.status for each in outcomes if isinstance(each, Transfer)] == ["SETTLED"] * 30
+    sizes = [len(request["TransactItems"]) for request in bank.client.seen]
+    assert len(sizes) == 2
+    assert max(sizes) <= 100
+    assert bank.available(bruno) == GRANT_CENTS + 31 * 15
+    assert bank.auditor.audit().ok
+
+
+def test_a_batch_loses_only_what_others_decided_and_reads_only_what_moved(bank: Bank) -> None:
+    ana, bruno, carla = bank.rich("ana"), bank.rich("bruno"), bank.rich("carla")
+    made = [bank.pay("ana", ana, each, 10).transfer for each in (bruno, carla, bruno)]
+    other = bank_on(bank.raw, bank.tables, bank.time)
+
+    def others_are_first(_: str, call: Any) -> Any:
+        other.ledger.settle(made[1].transfer_id, (), soon())
+        other.pay("bruno", bruno, ana, 1)
+        return call()
+
+    bank.client.seen.clear()
+    bank.client.faults = [others_are_first]
+    outcomes = bank.ledger.settle_together([(each.transfer_id, (ana,)) for each in made], Deadline.after(20))
+    assert [each.status for each in outcomes if isinstance(each, Transfer)] == ["SETTLED"] * 3
+    assert len(bank.client.seen) == 2
+    assert bank.available(bruno) == GRANT_CENTS + 19
+    assert bank.auditor.audit().ok
+
+
+def test_holds_of_many_threads_on_one_account_share_transactions_and_take_no_more_than_there_is(
+    bank: Bank,
+) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    bank.client.seen.clear()
+
+    def work(_: int) -> tuple[int, int]:
+        held = refused = 0
+        for _ in range(8):
+            payment = Payment("ana", uuid.uuid4().hex, ana, bruno, GRANT_CENTS // 100, None, None)
+            try:
+                bank.transfers.request(payment, Deadline.after(20))
+                held += 1
+            except Refusal:
+                refused += 1
+        return held, refused
+
+    with ThreadPoolExecutor(16) as pool:
+        results = list(pool.map(work, range(16)))
+    assert sum(held for held, _ in results) == 100
+    assert sum(refused for _, refused in results) == 28
+    assert bank.available(ana) == 0
+    assert len(bank.client.seen) < 100
+    report = bank.auditor.audit()
+    assert report.ok, report.drift

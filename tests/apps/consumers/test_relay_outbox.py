@@ -532,3 +532,13 @@ def test_it_rests_longer_while_there_is_nothing_to_do(bank: Bank, broker: Broker
     relay(bank, broker).run(stop, lambda: beats.append(None))
     assert stop.rests == [0.05, 0.075, 0.113, 0.169, 0.2, 0.2, 0.2, 0.2, 0.2]
     assert len(beats) >= 9
+
+
+def test_it_hardly_rests_while_full_batches_wait(bank: Bank, broker: Broker) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    for _ in range(BATCH + 2):
+        bank.pay("ana", ana, bruno, 1)
+    stop = Stop(rests=4)
+    relay(bank, broker).run(stop, lambda: None)
+    assert stop.rests == [0.01, 0.05, 0.075, 0.113]
+    assert len(broker.taken) == BATCH + 2

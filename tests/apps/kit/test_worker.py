@@ -1,7 +1,7 @@
 """The worker against faults that no real broker shows on demand; its promises are in tests/contract."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from apps.kit.consumer import Backoff
 from apps.kit.events import Event, encode
 from apps.kit.kafka import ForbiddenTopic, Producer
 from apps.kit.settings import KafkaSettings, read
-from apps.kit.worker import NotReady, TooManyDeadLetters, TryAgain, Worker
+from apps.kit.worker import NotReady, Poison, Together, TooManyDeadLetters, TryAgain, Worker
 from tests.apps.kit.fake_kafka import FakeBroker, FakeConsumer, running, until
 
 ENVIRONMENT = {
@@ -40,8 +40,8 @@ def broker() -> FakeBroker:
     return FakeBroker({"local-transfers": 1, "local-transfers.dead-letter": 1})
 
 
-def put(broker: FakeBroker, name: str) -> None:
-    event = Event(name, HELD, 1, "/ledger", "transfer/1", "2026-11-25T03:00:00Z", {"n": 1}, "req-1")
+def put(broker: FakeBroker, name: str, version: int = 1) -> None:
+    event = Event(name, HELD, version, "/ledger", "transfer/1", "2026-11-25T03:00:00Z", {"n": 1}, "req-1")
     record = encode(event, "transfers", "k")
     broker.append("local-transfers", b"k", record.value, record.headers)
 
@@ -60,6 +60,20 @@ def worker(
         Producer(settings, broker.producer),
         lambda: None,
         connect=connect or (lambda: broker.consumer("local-transfers", GROUP)),
+        jitter=lambda: 0.0,
+    )
+
+
+def joint_worker(broker: FakeBroker, together: Together, version: int = 1) -> Worker:
+    """A worker that handles all events of a poll together."""
+    settings = read(KafkaSettings, ENVIRONMENT)
+    return Worker(
+        settings,
+        {},
+        Producer(settings, broker.producer),
+        lambda: None,
+        together={HELD: (version, together)},
+        connect=lambda: broker.consumer("local-transfers", GROUP),
         jitter=lambda: 0.0,
     )
 
@@ -227,3 +241,111 @@ def test_a_worker_refuses_topics_that_its_settings_do_not_give_it(name: str) -> 
     settings = read(KafkaSettings, environment)
     with pytest.raises(ForbiddenTopic):
         Worker(settings, {}, Producer(settings), lambda: None)
+
+
+def test_what_a_poll_brings_is_handled_together_and_committed_after(broker: FakeBroker) -> None:
+    polls: list[tuple[list[str], int]] = []
+
+    def together(events: Sequence[Event]) -> list[Exception | None]:
+        polls.append(([event.id for event in events], broker.committed.get((GROUP, PARTITION), 0)))
+        return [None] * len(events)
+
+    for name in ("one", "two", "three"):
+        put(broker, name)
+    with running(joint_worker(broker, together)):
+        until(lambda: broker.committed.get((GROUP, PARTITION)) == 3)
+    assert polls == [(["one", "two", "three"], 0)]
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("failure", [TryAgain(), ZeroDivisionError()], ids=["try again", "a fault"])
+def test_one_that_has_to_come_again_keeps_no_neighbour_from_being_handled(
+    broker: FakeBroker, place: int, failure: Exception
+) -> None:
+    failing = True
+    polls: list[list[str]] = []
+
+    def together(events: Sequence[Event]) -> list[Exception | None]:
+        polls.append([event.id for event in events])
+        return [failure if event.id == str(place) and failing else None for event in events]
+
+    for number in range(3):
+        put(broker, str(number))
+    with running(joint_worker(broker, together)):
+        until(lambda: len(polls) >= 3)
+        assert polls[0] == ["0", "1", "2"]
+        assert broker.committed.get((GROUP, PARTITION), 0) == place
+        failing = False
+        until(lambda: broker.committed.get((GROUP, PARTITION)) == 3)
+    assert polls[-1] == ["0", "1", "2"][place:]
+    assert broker.records("local-transfers.dead-letter") == []
+
+
+def test_a_poisoned_neighbour_goes_to_the_dead_letters_alone(broker: FakeBroker) -> None:
+    seen: list[str] = []
+
+    def together(events: Sequence[Event]) -> list[Exception | None]:
+        seen.extend(event.id for event in events)
+        return [Poison("no such thing") if event.id == "poison" else None for event in events]
+
+    put(broker, "one")
+    put_rubbish(broker)
+    put(broker, "poison")
+    put(broker, "two")
+    with running(joint_worker(broker, together)):
+        until(lambda: broker.committed.get((GROUP, PARTITION)) == 4)
+    assert seen == ["one", "poison", "two"]
+    letters = broker.records("local-transfers.dead-letter")
+    reasons = [dict(letter.headers)["dl_reason"] for letter in letters]
+    assert reasons == [b"ce_schemaversion is missing", b"no such thing"]
+    assert letters[0].value == b"rubbish"
+
+
+def test_what_lies_behind_a_newer_version_is_not_handled_with_what_lies_before(broker: FakeBroker) -> None:
+    seen: list[str] = []
+
+    def together(events: Sequence[Event]) -> list[Exception | None]:
+        seen.extend(event.id for event in events)
+        return [None] * len(events)
+
+    put(broker, "before")
+    put(broker, "newer", version=2)
+    put(broker, "behind")
+    subject = joint_worker(broker, together)
+    with running(subject):
+        until(lambda: broker.committed.get((GROUP, PARTITION)) == 1 and len(subject._waits) == 1)
+    assert seen == ["before"]
+    with running(joint_worker(broker, together, version=2)):
+        until(lambda: broker.committed.get((GROUP, PARTITION)) == 3)
+    assert seen == ["before", "newer", "behind"]
+    assert broker.records("local-transfers.dead-letter") == []
+
+
+def test_a_fault_of_the_joint_handler_loses_nothing(broker: FakeBroker) -> None:
+    failures = [ZeroDivisionError(), KeyError()]
+    seen: list[str] = []
+
+    def together(events: Sequence[Event]) -> list[Exception | None]:
+        if failures:
+            raise failures.pop()
+        seen.extend(event.id for event in events)
+        return [None] * len(events)
+
+    put(broker, "one")
+    put(broker, "two")
+    with running(joint_worker(broker, together)):
+        until(lambda: broker.committed.get((GROUP, PARTITION)) == 2)
+    assert seen == ["one", "two"]
+
+
+def test_stopping_commits_all_that_was_handled_together(broker: FakeBroker) -> None:
+    stop = threading.Event()
+
+    def together(events: Sequence[Event]) -> list[Exception | None]:
+        stop.set()
+        return [None] * len(events)
+
+    put(broker, "one")
+    put(broker, "two")
+    joint_worker(broker, together).run(stop)
+    assert broker.committed[GROUP, PARTITION] == 2
