@@ -514,6 +514,7 @@ WHOLE = checked(
                 tables=(
                     _access(
                         "accounts",
+                        "BatchGetItem",
                         "GetItem",
                         "PutItem",
                         "UpdateItem",
@@ -543,6 +544,7 @@ WHOLE = checked(
                         "BatchGetItem",
                         "GetItem",
                         "PutItem",
+                        "UpdateItem",
                         "DescribeTable",
                         indexes=["payer", "payee"],
                     ),

@@ -13,14 +13,19 @@ from typing import Any
 
 from apps.kit import dynamo
 from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
-from apps.ledger import account, items, outbox
+from apps.ledger import account, items, outbox, returns
 from apps.ledger import transfer as rules
 from apps.ledger.account import Balance, Posting, Refusal
+from apps.ledger.entries import MonthOpening
 from apps.ledger.items import Mark, attributes, number, text
 from apps.ledger.transfer import Attempt, Change, Order, Transfer
 
 Action = dict[str, Any]
+StatusRule = Callable[[Balance, str], Posting | None]
+"""`account.block`, `account.unblock` or `account.close`."""
 
+READ_TOGETHER = 100
+"""Items of one BatchGetItem."""
 MARK_DAYS = 1
 """How long the mark of a refusal is kept: an attempt in flight lives for seconds."""
 
@@ -48,10 +53,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class Standing:
-    """What stands at a transfer's id, and on the accounts that it concerns, as one call read it."""
+    """What stands at a transfer's id, and on the accounts that it concerns, as one call read it; and, for a
+    return, the original."""
 
     found: Transfer | Mark | None
     balances: Mapping[str, Balance]
+    original: Transfer | None = None
 
 
 class Superseded(Exception):  # noqa: N818
@@ -96,7 +103,10 @@ class Ledger:
         return found if isinstance(found, Transfer) else None
 
     def balance(self, account_id: str) -> Balance | None:
-        """The balance of an account, consistently read; an internal item that was never used is zero."""
+        """The balance of an account, consistently read; an internal item that was never used is zero.
+
+        Raises `Unavailable` or `items.Corrupted`.
+        """
         item = self._get(self._tables.accounts, items.balance_key(account_id))
         if item is not None:
             return items.balance_of(item)
@@ -104,23 +114,46 @@ class Ledger:
             return account.unopened(account_id, "", rules.iso(self.clock.now()))
         return None
 
-    def standing(self, transfer_id: str, account_ids: Iterable[str]) -> Standing:
-        """What stands at a transfer's id and on these accounts, in one call. Raises `Unavailable`."""
+    def balances_of(self, account_ids: Iterable[str]) -> dict[str, Balance]:
+        """The balances of these accounts, each consistently read, in as few calls as there can be.
+
+        Raises `Unavailable` or `items.Corrupted`.
+        """
+        wanted = [items.balance_key(each) for each in sorted(set(account_ids))]
+        found: list[dynamo.Item] = []
+        for start in range(0, len(wanted), READ_TOGETHER):
+            keys = {self._tables.accounts: wanted[start : start + READ_TOGETHER]}
+            found += dynamo.read_together(self._client, keys)[self._tables.accounts]
+        return {each.account_id: each for each in map(items.balance_of, found)}
+
+    def standing(
+        self, transfer_id: str, account_ids: Iterable[str], original_id: str | None = None
+    ) -> Standing:
+        """What stands at a transfer's id and on these accounts, in one call, with the original of a return.
+
+        Raises `Unavailable`, or `items.Corrupted` for a transfer; a corrupted balance counts as frozen.
+        """
         accounts = sorted(set(account_ids))
-        found = dynamo.read_together(
+        transfers = sorted({transfer_id, original_id or transfer_id})
+        read = dynamo.read_together(
             self._client,
             {
-                self._tables.transactions: [items.transfer_key(transfer_id)],
+                self._tables.transactions: [items.transfer_key(each) for each in transfers],
                 self._tables.accounts: [items.balance_key(each) for each in accounts],
             },
         )
-        balances = {each.account_id: each for each in map(items.balance_of, found[self._tables.accounts])}
+        halted = map(items.balance_or_halted, read[self._tables.accounts])
+        balances = {each.account_id: each for each in halted}
         at = rules.iso(self.clock.now())
         for each in accounts:
             if account.is_internal(each) and each not in balances:
                 balances[each] = account.unopened(each, "", at)
-        transfers = found[self._tables.transactions]
-        return Standing(items.found_of(transfers[0] if transfers else None), balances)
+        there = {item["pk"]["S"]: item for item in read[self._tables.transactions]}
+        original = None
+        if original_id not in {None, transfer_id}:
+            found = items.found_of(there.get(f"TX#{original_id}"))
+            original = found if isinstance(found, Transfer) else None
+        return Standing(items.found_of(there.get(f"TX#{transfer_id}")), balances, original)
 
     def hold(
         self,
@@ -142,7 +175,10 @@ class Ledger:
 
         def decide(tries: int) -> Change | Transfer:
             nonlocal seen
-            standing = first if tries == 0 else self.standing(order.transfer_id, (order.payer, order.payee))
+            standing = first
+            if tries > 0:
+                parties = (order.payer, order.payee)
+                standing = self.standing(order.transfer_id, parties, order.original_transfer_id)
             if isinstance(standing.found, Transfer):
                 return standing.found
             if standing.found is not None and standing.found != seen:
@@ -150,11 +186,22 @@ class Ledger:
             # The mark that was read first may have ended: nothing waits for it any more.
             seen = standing.found
             payer, payee = standing.balances.get(order.payer), standing.balances.get(order.payee)
-            change = rules.hold(order, payer, payee, lifetime, self.clock.attempt())
+            attempt = self.clock.attempt()
+            if order.original_transfer_id is None:
+                change = rules.hold(order, payer, payee, lifetime, attempt)
+            else:
+                change = returns.hold(
+                    order, standing.original, payer, payee, lifetime=lifetime, attempt=attempt
+                )
             return replace(change, transfer=replace(change.transfer, answer=render(change.transfer)))
 
         def write(change: Change) -> Sequence[Action]:
-            return [*self._put_held(change.transfer, seen), *self._postings(change), self._outbox_row(change)]
+            return [
+                *self._put_held(change.transfer, seen),
+                *self._postings(change),
+                *self._returnable(change),
+                self._outbox_row(change),
+            ]
 
         return self._until_decided(decide, write, deadline)
 
@@ -232,6 +279,38 @@ class Ledger:
         )
         return [item["transfer_id"]["S"] for item in answer["Items"]]
 
+    def change_status(self, account_id: str, rule: StatusRule, deadline: Deadline) -> tuple[Balance, bool]:
+        """Blocks, unblocks or closes an account: gives the balance as it stands then, and whether this call
+        changed it. Doing it twice is doing it once, so any failure may simply be repeated.
+
+        Raises `LookupError` without such an account, `Refusal`, `Unavailable` or `OutcomeUnknown`.
+        """
+        tries = 0
+        unknown = False
+        while True:
+            try:
+                item = self._get(self._tables.accounts, items.balance_key(account_id))
+                if item is None:
+                    raise LookupError(f"no account has the id {account_id}")
+                balance = items.balance_or_halted(item)
+                posting = rule(balance, rules.iso(self.clock.now()))
+                if posting is None:
+                    return balance, unknown
+                dynamo.transact(self._client, self._posting(posting), deadline)
+            except Cancelled as cancelled:
+                unknown = unknown or cancelled.after_unknown
+                check_repeatable(cancelled, unknown=unknown)
+            except Unavailable as error:
+                if unknown:
+                    raise OutcomeUnknown from error
+                raise
+            else:
+                return posting.after, True
+            if deadline.passed:
+                raise (OutcomeUnknown if unknown else Unavailable)("contention")
+            dynamo.pause(tries)
+            tries += 1
+
     def opening(self, balance: Balance, grant: Change | None) -> list[Action]:
         """The ledger's part of opening an account: its balance at zero and, with a grant, its hold."""
         opened = account.open_account(balance, balance.opened_at)
@@ -264,13 +343,18 @@ class Ledger:
             if standing.found.status != "HELD":
                 return standing.found
             payer = _payer(standing.found, standing.balances)
-            if payer.on_hold < standing.found.amount_cents and not payer.frozen:
+            if payer.on_hold < standing.found.amount_cents and not payer.halted:
                 # Another worker decided it after the transfer was read and before the balance was.
                 return None
             return change(standing.found, standing.balances) or standing.found
 
         def write(decided: Change) -> Sequence[Action]:
-            return [self._decide(decided.transfer), *self._postings(decided), self._outbox_row(decided)]
+            return [
+                self._decide(decided.transfer),
+                *self._postings(decided),
+                *self._returnable(decided),
+                self._outbox_row(decided),
+            ]
 
         return self._until_decided(decide, write, deadline)
 
@@ -355,8 +439,12 @@ class Ledger:
             ":held": text("HELD"),
             ":decided_at": text(transfer.decided_at),
             ":event_id": text(transfer.event_id),
+            ":returnable": number(transfer.returnable_cents),
         }
-        assignments = "#status = :status, decided_at = :decided_at, event_id = :event_id"
+        assignments = (
+            "#status = :status, decided_at = :decided_at, event_id = :event_id, "
+            "returnable_cents = :returnable"
+        )
         if transfer.reason is not None:
             values[":reason"] = text(transfer.reason)
             assignments += ", reason = :reason"
@@ -373,7 +461,7 @@ class Ledger:
         return [action for posting in change.postings for action in self._posting(posting)]
 
     def _posting(self, posting: Posting) -> list[Action]:
-        """The compare-and-set of a balance by `seq`, and its entry."""
+        """The compare-and-set of a balance by `seq`, its entry and, with it, what a new month begins with."""
         after = posting.after
         values = attributes(
             {
@@ -385,6 +473,8 @@ class Ledger:
                 ":opened_at": after.opened_at,
                 ":month": after.month,
                 ":last_hash": after.last_hash,
+                ":status": after.status,
+                ":pending_credits": after.pending_credits,
             }
         )
         condition = "attribute_not_exists(pk)"
@@ -396,12 +486,37 @@ class Ledger:
                 self._tables.accounts,
                 items.balance_key(after.account_id),
                 "SET account_id = :account_id, owner_subject = :owner, seq = :seq, available = :available, "
-                "on_hold = :on_hold, opened_at = :opened_at, #month = :month, last_hash = :last_hash",
+                "on_hold = :on_hold, opened_at = :opened_at, #month = :month, last_hash = :last_hash, "
+                "#status = :status, pending_credits = :pending_credits",
                 condition,
                 values=values,
-                names={"#month": "month"},
+                names={"#month": "month", "#status": "status"},
             ),
             _put(self._tables.accounts, items.entry_item(posting.entry), **_ABSENT),
+            *self._month(posting.opens),
+        ]
+
+    def _month(self, opening: MonthOpening | None) -> list[Action]:
+        if opening is None:
+            return []
+        return [_put(self._tables.accounts, items.opening_item(opening), **_ABSENT)]
+
+    def _returnable(self, change: Change) -> list[Action]:
+        """What a return takes of its original, or gives back to it: only ever as much as is left there."""
+        if change.returnable is None:
+            return []
+        cents = change.returnable.cents
+        values = {":cents": number(abs(cents)), ":settled": text("SETTLED")}
+        left = " AND returnable_cents >= :cents" if cents < 0 else ""
+        return [
+            _update(
+                self._tables.transactions,
+                items.transfer_key(change.returnable.transfer_id),
+                f"SET returnable_cents = returnable_cents {'-' if cents < 0 else '+'} :cents",
+                f"#status = :settled{left}",
+                values=values,
+                names={"#status": "status"},
+            )
         ]
 
     def _outbox_row(self, change: Change) -> Action:

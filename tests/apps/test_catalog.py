@@ -471,7 +471,7 @@ WRITES_IDEMPOTENTLY = "kafka-cluster:WriteDataIdempotently"
 STATEMENTS: dict[str, list[dict[str, object]]] = {
     "gateway": [],
     "account": [
-        table("accounts", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"),
+        table("accounts", "BatchGetItem", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"),
         index("accounts", "owner"),
         table("transactions", "PutItem"),
         table("events", "PutItem"),
@@ -479,7 +479,7 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
     ],
     "transaction": [
         table("accounts", "BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
-        table("transactions", "BatchGetItem", "DescribeTable", "GetItem", "PutItem"),
+        table("transactions", "BatchGetItem", "DescribeTable", "GetItem", "PutItem", "UpdateItem"),
         index("transactions", "payee", "payer"),
         table("events", "PutItem"),
         TABLE_KEY,
