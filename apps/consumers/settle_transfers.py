@@ -3,20 +3,24 @@
 Duplicates and reordering do no harm: the transfer's status decides, not the event.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import closing
 
 from apps.consumers.process import WorkerSettings, working
-from apps.kit import dynamo, settings
+from apps.kit import dynamo, metrics, settings
 from apps.kit.dynamo import Deadline, OutcomeUnknown, TableCheck, Unavailable
 from apps.kit.events import Event
 from apps.kit.kafka import Producer
 from apps.kit.worker import Poison, TryAgain, Worker
 from apps.ledger.account import Frozen
+from apps.ledger.items import Corrupted
 from apps.ledger.store import Ledger, Tables
 from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SETTLED
 
 SECONDS = 5
+
+_log = logging.getLogger(__name__)
 
 
 class SettleSettings(WorkerSettings):
@@ -50,6 +54,11 @@ class Settlement:
             raise TryAgain(type(error).__name__) from error
         except Frozen:
             # The transfer waits as it is; the sweep brings its event back when the account moves again.
+            return
+        except Corrupted as error:
+            # So it does where its own record is damaged: the auditor names it, and the others go on.
+            _log.error("a record is damaged", extra={"place": error.place})
+            metrics.emit("damaged_records", 1)
             return
         if transfer is None:
             raise Poison("no such transfer")

@@ -13,7 +13,7 @@ and leaves transfers from before it to an audit of everything.
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 
 from apps.kit import dynamo
@@ -24,7 +24,7 @@ from apps.ledger.entries import NOTHING_YET, Drift, Entry, Folded, MonthOpening,
 from apps.ledger.items import Corrupted, text
 from apps.ledger.reading import Reader
 from apps.ledger.store import Clock, Tables
-from apps.ledger.transfer import Transfer
+from apps.ledger.transfer import Transfer, iso
 
 Deltas = tuple[int, int]
 """What a transfer did to one account: centavos of available, and of on_hold."""
@@ -183,6 +183,11 @@ class Auditor:
             drift=tuple(each for each in found.suspicions if (each.account_id, each.what) in suspected),
             outbox_age_seconds=self._outbox_age(),
         )
+
+    def last_month(self) -> str:
+        """The month before this one (yyyymm). No transfer that is still undecided is older."""
+        first = self._clock.now().replace(day=1)
+        return month_of(iso(first - timedelta(days=1)))
 
     def freeze(self, drift: Drift) -> None:
         """Stops all writes to an account: no `seq`, no entry, so that the evidence stays as it is.
