@@ -237,7 +237,7 @@ def get_account(account_id: UUID, caller: CallerDep, service: ServiceDep) -> Acc
         "record_damaged",
     ),
 )
-def close_account(account_id: UUID, caller: CallerDep, service: ServiceDep) -> None:
+def close_account(account_id: UUID, caller: CallerDep, service: ServiceDep) -> Response:
     """Close one of your accounts, for good. It must be empty: nothing available, on hold, or on its way from
     another bank. What it was stays to be read. Closing it again changes nothing."""
     profile = service.owned(account_id, caller.subject)
@@ -253,6 +253,7 @@ def close_account(account_id: UUID, caller: CallerDep, service: ServiceDep) -> N
             headers={"Retry-After": "1"},
             account_id=profile.account_id,
         ) from error
+    return Response(status_code=204)
 
 
 @router.get(

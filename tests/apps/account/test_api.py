@@ -281,6 +281,7 @@ def test_an_empty_account_is_closed_and_closing_again_changes_nothing(
     for _ in range(2):
         answer = delete(client, account_id)
         assert (answer.status_code, answer.content) == (204, b"")
+        assert "content-type" not in answer.headers
     assert get(client, f"/accounts/{account_id}").json()["status"] == "CLOSED"
     assert [each["status"] for each in get(client, "/accounts").json()["accounts"]] == ["CLOSED", "ACTIVE"]
     assert [each["account_id"] for each in get(client, "/balances").json()["accounts"]] == [other]
