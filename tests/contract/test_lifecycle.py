@@ -205,6 +205,28 @@ def test_of_two_returns_at_once_only_as_much_goes_back_as_came(bank: Bank) -> No
     assert bank.auditor.audit().ok
 
 
+def test_an_original_that_was_read_before_another_return_gives_no_more_than_is_left(bank: Bank) -> None:
+    """One call reads original and balances, but not at one moment."""
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    original = bank.paid("ana", ana, bruno, 300)
+    other = bank_on(bank.raw, bank.tables, bank.time)
+
+    def another_in_between(_: str, call: Any) -> Any:
+        early = call()["Responses"][bank.tables.transactions]
+        other.give_back("bruno", original, 200)
+        late = call()["Responses"][bank.tables.accounts]
+        return {"Responses": {bank.tables.transactions: early, bank.tables.accounts: late}}
+
+    bank.client.operation = "batch_get_item"
+    bank.client.faults = [lambda _, call: call(), another_in_between]
+    with pytest.raises(Refusal) as refused:
+        bank.give_back("bruno", original, 200)
+    assert bank.client.faults == []
+    assert (refused.value.code, refused.value.facts) == ("return_exceeds_amount", {"returnable_cents": 100})
+    assert bank.standing_of(original).returnable_cents == 100
+    assert bank.auditor.audit().ok
+
+
 def test_of_many_settles_of_one_hold_exactly_one_moves_the_money(bank: Bank) -> None:
     ana, bruno = bank.rich("ana"), bank.rich("bruno")
     transfer_id = bank.pay("ana", ana, bruno, 300).transfer.transfer_id
