@@ -18,7 +18,7 @@ from apps.kit.problems import CODES, Problem, responses
 from apps.kit.service import CallerDep, IdempotencyKeyDep
 from apps.ledger.account import Refusal
 from apps.ledger.transfer import Transfer
-from apps.transaction.listing import Direction, Listing, Place
+from apps.transaction.listing import Cursor, Direction, Listing
 from apps.transaction.request import SECONDS, Answer, GivingBack, KeyReused, Payment, Transfers, Unknown
 
 MAX_PAGE = 100
@@ -199,15 +199,31 @@ def list_transfers(
     caller: CallerDep,
     service: ServiceDep,
     direction: Annotated[Direction | None, Query(description="Both if absent")] = None,
-    cursor: Annotated[str | None, Query(max_length=128, description="From the page before")] = None,
+    cursor: Annotated[str | None, Query(max_length=256, description="From the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> TransferList:
-    """Transfers of one of your accounts, newest first. A new one may take a moment to appear."""
+    """Transfers of one of your accounts, newest first. A new one may take a moment to appear.
+
+    A cursor goes on with the question of its first page: `direction` beside it is left out or the same.
+    """
     balance = service.transfers.ledger.balance(str(account))
     if balance is None or balance.owner != caller.subject:
         raise Problem(404, "account_not_found", "You have no such account.")
+    place = _read(cursor, str(account), direction) if cursor is not None else None
+    asked = place.direction if place else direction
+    transfers, following = service.listing.page(str(account), asked, place.place if place else None, limit)
+    return TransferList(
+        transfers=[TransferView.model_validate(_view(each)) for each in transfers],
+        cursor=Cursor(following, str(account), asked).opaque() if following else None,
+    )
+
+
+def _read(cursor: str, account_id: str, direction: Direction | None) -> Cursor:
+    """The place that a client goes on from. What it asks for beside it must be what it asked for at first."""
     try:
-        below = Place.read(cursor) if cursor is not None else None
+        found = Cursor.read(cursor)
+        if found.account_id != account_id or direction not in {None, found.direction}:
+            raise ValueError("belongs to a page of another account or direction")  # noqa: TRY301
     except ValueError as error:
         raise Problem(
             422,
@@ -215,11 +231,7 @@ def list_transfers(
             "The request is not valid.",
             errors=[{"where": "query.cursor", "message": str(error)}],
         ) from error
-    transfers, following = service.listing.page(str(account), direction, below, limit)
-    return TransferList(
-        transfers=[TransferView.model_validate(_view(each)) for each in transfers],
-        cursor=following.opaque() if following else None,
-    )
+    return found
 
 
 def _answered(request: Callable[[], Answer]) -> Response:

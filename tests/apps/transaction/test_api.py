@@ -305,6 +305,23 @@ def test_a_list_has_pages_that_its_cursor_leads_through(bank: Bank) -> None:
     assert second["cursor"] is None
 
 
+def test_the_next_page_has_not_forgotten_what_the_first_was_asked(bank: Bank) -> None:
+    for number in range(3):
+        bank.held(str(number))
+    path = f"/transfers?account={A}"
+    cursor = bank.get(f"{path}&direction=out&limit=1").json()["cursor"]
+    bank.indexes.transfers[0] = replace(bank.indexes.transfers[0], payer=B, payee=A)
+    for beside in ("", "&direction=out"):
+        page = bank.get(f"{path}&cursor={cursor}{beside}").json()
+        assert {each["from_account"] for each in page["transfers"]} == {A}
+    bank.ledger.balances[B] = funded(B, ANA, 0)
+    for other in (f"{path}&direction=in", f"/transfers?account={B}"):
+        answer = bank.get(f"{other}&cursor={cursor}")
+        assert [each["where"] for each in problem(answer, 422, "invalid_request")["errors"]] == [
+            "query.cursor"
+        ]
+
+
 @pytest.mark.parametrize(("direction", "of_a", "of_b"), [("out", 1, 0), ("in", 0, 1)])
 def test_a_list_can_be_of_one_direction(bank: Bank, direction: str, of_a: int, of_b: int) -> None:
     bank.held()
@@ -330,7 +347,9 @@ def test_a_list_of_an_account_that_is_not_yours_is_not_there(bank: Bank, account
         (f"account={A}&limit=101", "query.limit"),
         (f"account={A}&cursor=abc", "query.cursor"),
         (f"account={A}&cursor=", "query.cursor"),
-        (f"account={A}&cursor=" + "a" * 129, "query.cursor"),
+        (f"account={A}&cursor=abc.{A}.out", "query.cursor"),
+        (f"account={A}&cursor=abc.{A}.sideways", "query.cursor"),
+        (f"account={A}&cursor=" + "a" * 257, "query.cursor"),
     ],
 )
 def test_a_bad_question_says_where(bank: Bank, query: str, where: str) -> None:
