@@ -169,3 +169,20 @@ def test_an_account_that_is_frozen_at_the_last_moment_moves_no_money(bank: Bank,
     bank.client.faults = [freeze_first]
     Settlement(bank.ledger).settle(event)
     assert state(bank, event) == BEFORE
+
+
+def test_a_damaged_transfer_is_told_and_lets_the_others_go_on(
+    bank: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = held(bank)
+    place = {
+        "TableName": bank.tables.transactions,
+        "Key": items.transfer_key(str(event.data["transfer_id"])),
+    }
+    whole = bank.raw.get_item(**place)["Item"]
+    damaged = {name: value for name, value in whole.items() if name != "amount_cents"}
+    bank.raw.put_item(TableName=bank.tables.transactions, Item=damaged)
+    Settlement(bank.ledger).settle(event)
+    assert "damaged_records" in capsys.readouterr().out
+    bank.raw.put_item(TableName=bank.tables.transactions, Item=whole)
+    assert state(bank, event) == BEFORE
