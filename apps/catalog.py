@@ -84,7 +84,8 @@ class Service:
 
     `cpu_millis` and `memory_mib` are the Kubernetes requests: what a pod needs at rest; it may use more, and
     an autoscaler adds pods when it does. `callers` are the services that may open a
-    connection to it. `settings` are the tunables that this service reads besides the ones that every
+    connection to it. `reads` are topics that it looks into without a group, so that nothing is taken from
+    whoever consumes them. `settings` are the tunables that this service reads besides the ones that every
     service of its kind gets (see `environment`). A `job` has no port and is started on demand. A
     `simulator` stands in for the world outside: it verifies no customer's token, and is deployed only where
     an environment asks for it. `planned` marks a service whose module is still to be written.
@@ -99,6 +100,7 @@ class Service:
     tables: tuple[Access, ...] = ()
     produces: frozenset[str] = frozenset()
     consumes: Consumption | None = None
+    reads: frozenset[str] = frozenset()
     callers: frozenset[str] = frozenset()
     egress: frozenset[Egress] = frozenset()
     secrets: frozenset[str] = frozenset()
@@ -177,6 +179,7 @@ class Catalog:
             for verb, names, kind, known in (
                 ("produces to", service.produces, "topic", topics),
                 ("consumes", consumed, "topic", topics),
+                ("reads", service.reads, "topic", topics),
                 ("is called by", service.callers, "service", services),
                 ("reads", service.secrets, "secret", self.secrets),
                 ("reads", service.settings, "setting", self.settings),
@@ -299,8 +302,8 @@ def environment(catalog: Catalog, name: str, names: Names[T]) -> dict[str, T | s
     """The environment variables of service `name`.
 
     Besides settings: `SERVICE`; `PORT` where it has one; `TABLE_<TABLE>` for each of its tables;
-    `TOPIC_<TOPIC>` for each topic that it may touch, with `KAFKA_PRODUCES`, `KAFKA_CONSUMES` and
-    `KAFKA_DEAD_LETTER` listing them by catalog name and `KAFKA_GROUP`; `RETENTION_HOURS_<TOPIC>` for each
+    `TOPIC_<TOPIC>` for each topic that it may touch, with `KAFKA_PRODUCES`, `KAFKA_CONSUMES`, `KAFKA_READS`
+    and `KAFKA_DEAD_LETTER` listing them by catalog name and `KAFKA_GROUP`; `RETENTION_HOURS_<TOPIC>` for each
     topic that it produces (a dead letter is not its product) and `AWS_DEFAULT_REGION`; `URL_<SERVICE>` for
     exactly the services that list it among their callers; `SECRET_<SECRET>` for each secret.
     """
@@ -326,7 +329,7 @@ def environment(catalog: Catalog, name: str, names: Names[T]) -> dict[str, T | s
 
 def _kafka_variables(catalog: Catalog, service: Service, names: Names[T]) -> dict[str, T | str]:
     produced = topics_produced(catalog, service)
-    touched = produced | ({service.consumes.topic} if service.consumes else frozenset())
+    touched = produced | service.reads | ({service.consumes.topic} if service.consumes else frozenset())
     if not touched:
         return {}
     variables: dict[str, T | str] = {_variable(key): names.setting(key) for key in KAFKA_SETTINGS}
@@ -336,6 +339,8 @@ def _kafka_variables(catalog: Catalog, service: Service, names: Names[T]) -> dic
     for topic in sorted(service.produces):
         variables[f"RETENTION_HOURS_{_variable(topic)}"] = str(catalog.topic(topic).retention_hours)
     variables["KAFKA_PRODUCES"] = ",".join(sorted(produced))
+    if service.reads:
+        variables["KAFKA_READS"] = ",".join(sorted(service.reads))
     if service.consumes is not None:
         variables["KAFKA_CONSUMES"] = service.consumes.topic
         variables["KAFKA_GROUP"] = names.group(service.consumes.group)
@@ -411,7 +416,7 @@ def _table_statements(service: Service, arns: Arns[T]) -> Iterable[Statement[T]]
 
 def _kafka_statements(catalog: Catalog, service: Service, arns: Arns[T]) -> Iterable[Statement[T]]:
     produced = sorted(topics_produced(catalog, service))
-    if not produced and service.consumes is None:
+    if not produced and not service.reads and service.consumes is None:
         return
     cluster_actions = ["kafka-cluster:Connect"]
     if produced:
@@ -422,6 +427,12 @@ def _kafka_statements(catalog: Catalog, service: Service, arns: Arns[T]) -> Iter
             "KafkaProduce",
             ("kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"),
             tuple(arns.topic(topic) for topic in produced),
+        )
+    if service.reads:
+        yield Statement(
+            "KafkaRead",
+            ("kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"),
+            tuple(arns.topic(topic) for topic in sorted(service.reads)),
         )
     if service.consumes is not None:
         yield Statement(
@@ -514,6 +525,7 @@ WHOLE = checked(
                 tables=(
                     _access(
                         "accounts",
+                        "BatchGetItem",
                         "GetItem",
                         "PutItem",
                         "UpdateItem",
@@ -543,6 +555,7 @@ WHOLE = checked(
                         "BatchGetItem",
                         "GetItem",
                         "PutItem",
+                        "UpdateItem",
                         "DescribeTable",
                         indexes=["payer", "payee"],
                     ),
@@ -640,11 +653,14 @@ WHOLE = checked(
                 cpu_millis=250,
                 memory_mib=256,
                 tables=(
-                    _access("accounts", "GetItem", "UpdateItem", "Query", "Scan"),
+                    _access("accounts", "GetItem", "PutItem", "UpdateItem", "Query", "Scan"),
                     _access("transactions", "GetItem"),
                     _access("events", "Query"),
                 ),
-                egress=_AWS,
+                # A dead letter goes back to where it was.
+                produces=frozenset({"transfers"}),
+                reads=frozenset({"transfers", "transfers.dead-letter"}),
+                egress=_AWS | {"msk"},
                 settings=frozenset({"outbox_shards"}),
                 module="apps.operators.main",
             ),

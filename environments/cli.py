@@ -8,22 +8,21 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import psutil
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
-from environments import plans
-from environments.local import jobs, lifecycle, processes
+from environments import operate, plans
+from environments.local import lifecycle, processes
 from environments.local.lifecycle import NotUp, UpFailed
 from environments.local.state import State, home
 from environments.local.supervisor import Options, tail
+from environments.terminal import fail, not_up, said, shown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="GO Banking on this machine.")
-said = Console(stderr=True)
-shown = Console()
+operate.join(app)
 
 
 @app.callback()
@@ -45,11 +44,11 @@ def up(
     options = Options(port=_port(port), kafka=_kafka(kafka), dynamodb=_url(dynamodb))
     if state.supervisor() is not None and (description := state.described()) is not None:
         if options != Options():
-            _fail(f"The bank is up already: {description['gateway_url']}. Take it down first: gobank down.")
+            fail(f"The bank is up already: {description['gateway_url']}. Take it down first: gobank down.")
         said.print(f"The bank is up already: {description['gateway_url']}")
         return
     if port is not None and _taken(port):
-        _fail(f"--port {port}: something else listens there. Name another port, or leave it out.")
+        fail(f"--port {port}: something else listens there. Name another port, or leave it out.")
     supervisor = _launched(state, options)
     if detach:
         _say_up(state)
@@ -95,7 +94,7 @@ def logs(
     path = state.logs / f"{service}.log"
     known = sorted(each.stem for each in state.logs.glob("*.log"))
     if service not in known:
-        _fail(
+        fail(
             f"SERVICE '{service}': no such log. There are: {', '.join(known) or 'none, nothing was up yet'}."
         )
     for line in tail(path, lines):
@@ -115,12 +114,12 @@ def login(
     from environments.local.users import PASSWORD, SignInFailed, sign_in  # noqa: PLC0415 (slow to import)
 
     if "@" not in email:
-        _fail(f"EMAIL '{email}': must be an e-mail address, such as ana@example.com.")
+        fail(f"EMAIL '{email}': must be an e-mail address, such as ana@example.com.")
     description = _description(State(home()))
     try:
         sys.stdout.write(sign_in(description["cognito"], email, password or PASSWORD) + "\n")
     except SignInFailed as error:
-        _fail(f"{error}.")
+        fail(f"{error}.")
 
 
 @app.command()
@@ -136,7 +135,7 @@ def demo(*, as_json: Annotated[bool, typer.Option("--json", help="Print only the
         story = Demo(state, _description(state), said if as_json else shown)
         story.tell()
     except DemoFailed as error:
-        _fail(f"The demo failed: {error}", code=1)
+        fail(f"The demo failed: {error}", code=1)
     finally:
         if ours:
             lifecycle.down(state)
@@ -144,19 +143,6 @@ def demo(*, as_json: Annotated[bool, typer.Option("--json", help="Print only the
         sys.stdout.write(json.dumps(story.result) + "\n")
     elif ours:
         said.print("\nEverything is taken down again. `make up` starts the bank and leaves it running.")
-
-
-@app.command()
-def audit(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON")] = False
-) -> None:
-    """Recompute every balance from its entries. Exit code 1: the ledger is not as it should be."""
-    try:
-        done = jobs.run(State(home()), "operators", ["audit", *(["--json"] if as_json else [])])
-    except NotUp:
-        _not_up()
-    sys.stdout.write(done.stdout)
-    raise typer.Exit(done.returncode)
 
 
 app.command()(plans.cost)
@@ -178,9 +164,9 @@ def _launched(state: State, options: Options) -> subprocess.Popen[str]:
     except UpFailed as failed:
         for line in failed.log:
             said.print(f"  {line}", style="dim", highlight=False, markup=False)
-        _fail(f"The bank did not come up: {failed}. Nothing of it is left running.", code=1)
+        fail(f"The bank did not come up: {failed}. Nothing of it is left running.", code=1)
     except KeyboardInterrupt:
-        _fail("Stopped. Nothing is left running.", code=130)
+        fail("Stopped. Nothing is left running.", code=130)
 
 
 def _say_up(state: State) -> None:
@@ -211,9 +197,7 @@ def _follow(state: State, supervisor: subprocess.Popen[str]) -> None:
             supervisor.wait()
     if supervisor.returncode < 0:
         lifecycle.down(state)
-        _fail(
-            f"The supervisor was killed (signal {-supervisor.returncode}). Nothing is left running.", code=1
-        )
+        fail(f"The supervisor was killed (signal {-supervisor.returncode}). Nothing is left running.", code=1)
     raise typer.Exit(supervisor.returncode)
 
 
@@ -221,18 +205,12 @@ def _description(state: State) -> dict[str, Any]:
     try:
         return lifecycle.description(state)
     except NotUp:
-        _not_up()
-
-
-def _not_up() -> NoReturn:
-    ended = State(home()).ended
-    why = f" It ended: {ended.read_text().strip()}." if ended.exists() else ""
-    _fail(f"The bank is not up.{why} Start it with `gobank up`.")
+        not_up()
 
 
 def _port(value: int | None) -> int | None:
     if value is not None and not 0 < value < 65536:
-        _fail(f"--port {value}: must be a port of TCP, 1 to 65535.")
+        fail(f"--port {value}: must be a port of TCP, 1 to 65535.")
     return value
 
 
@@ -241,13 +219,13 @@ def _kafka(value: str | None) -> str | None:
         return value
     host, _, port = value.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        _fail(f"--kafka '{value}': must be `apache` or HOST:PORT, such as 127.0.0.1:9092.")
+        fail(f"--kafka '{value}': must be `apache` or HOST:PORT, such as 127.0.0.1:9092.")
     return value
 
 
 def _url(value: str | None) -> str | None:
     if value is not None and not value.startswith(("http://", "https://")):
-        _fail(f"--dynamodb '{value}': must be a URL, such as http://127.0.0.1:8000.")
+        fail(f"--dynamodb '{value}': must be a URL, such as http://127.0.0.1:8000.")
     return value
 
 
@@ -277,11 +255,6 @@ def _new_lines(path: Path, state: State) -> Iterator[str]:
                 yield line
             else:
                 time.sleep(0.1)
-
-
-def _fail(message: str, code: int = 2) -> NoReturn:
-    said.print(f"[red]{message}[/]", highlight=False)
-    raise typer.Exit(code)
 
 
 if __name__ == "__main__":

@@ -82,5 +82,9 @@ def view(profile: Profile, ispb: str, balance: Balance | None = None) -> dict[st
         "opened_at": profile.opened_at,
     }
     if balance is not None:
-        seen |= {"available_cents": balance.available, "on_hold_cents": balance.on_hold}
+        seen |= {
+            "status": balance.status,
+            "available_cents": balance.available,
+            "on_hold_cents": balance.on_hold,
+        }
     return seen

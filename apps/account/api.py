@@ -1,16 +1,17 @@
-"""Accounts over HTTP: open, list, look at one, its statement, and all balances in one place."""
+"""Accounts over HTTP: open, list, look at, close; statements, history, and all balances in one place."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from apps.account import statement
 from apps.account.account import INSTITUTION, AccountType, Opening, Profile, view
-from apps.account.statement import Cursor, Period
+from apps.account.statement import Cursor, Period, Question
 from apps.account.store import AccountStore
 from apps.account.tax_id import normalised
 from apps.kit.dynamo import Deadline, OutcomeUnknown
@@ -19,21 +20,24 @@ from apps.kit.printable import PRINTABLE
 from apps.kit.problems import Problem, responses
 from apps.kit.service import CallerDep, IdempotencyKeyDep
 from apps.ledger.account import Balance, Refusal
-from apps.ledger.entries import Entry
+from apps.ledger.entries import STATEMENT_KINDS, AccountStatus, Entry, EntryKind
 from apps.ledger.transfer import iso
 
-OPEN_SECONDS = 4
+OPEN_SECONDS = CLOSE_SECONDS = 4
 MAX_PAGE = 200
 
 router = APIRouter(tags=["accounts"])
 
 
 class AccountService:
-    """What the endpoints share: the store and who we are."""
+    """What the endpoints share: the store, who we are, and the time."""
 
-    def __init__(self, store: AccountStore, ispb: str) -> None:
+    def __init__(
+        self, store: AccountStore, ispb: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self.store = store
         self.ispb = ispb
+        self.now = now
 
     def owned(self, account_id: UUID, subject: str) -> Profile:
         """The caller's account. What is not theirs does not exist for them."""
@@ -87,8 +91,10 @@ class AccountView(BaseModel):
 
 
 class AccountWithBalance(AccountView):
-    """An account and what is on it, in centavos."""
+    """An account and what is on it, in centavos. A BLOCKED one neither pays nor is paid; a CLOSED one has
+    ended."""
 
+    status: AccountStatus
     available_cents: int
     on_hold_cents: int
 
@@ -100,10 +106,11 @@ class AccountList(BaseModel):
 
 
 class EntryView(BaseModel):
-    """A debit or a credit. `available_after_cents` is what was available right after it."""
+    """One write to the account: as a rule a debit or a credit. `available_after_cents` is what was available
+    right after it."""
 
     seq: int
-    kind: Literal["debit", "credit"]
+    kind: EntryKind
     transfer_id: UUID | None
     amount_cents: int
     available_after_cents: int
@@ -120,6 +127,16 @@ class Statement(BaseModel):
     cursor: str | None = None
 
 
+class PastBalance(BaseModel):
+    """What was on an account at a moment, after its entry number `seq`."""
+
+    account_id: UUID
+    at: datetime
+    available_cents: int
+    on_hold_cents: int
+    seq: int
+
+
 class BalanceView(BaseModel):
     """What is on one account. `stale` marks a figure that another bank did not refresh."""
 
@@ -132,7 +149,7 @@ class BalanceView(BaseModel):
 
 
 class Balances(BaseModel):
-    """Every account of the caller, at every bank, and their sum."""
+    """Every account of the caller that is not closed, at every bank, and their sum."""
 
     total_cents: int
     accounts: list[BalanceView]
@@ -143,7 +160,12 @@ class Balances(BaseModel):
     status_code=201,
     response_model=AccountView,
     responses=responses(
-        "idempotency_key_missing", "idempotency_key_reused", "tax_id_bound", "unavailable", "outcome_unknown"
+        "idempotency_key_missing",
+        "idempotency_key_reused",
+        "tax_id_bound",
+        "unavailable",
+        "outcome_unknown",
+        "record_damaged",
     ),
 )
 def open_account(
@@ -185,44 +207,83 @@ def open_account(
     return Response(profile.answer, 201, headers, "application/json")
 
 
-@router.get("/accounts", responses=responses("unavailable"))
+@router.get("/accounts", responses=responses("unavailable", "record_damaged"))
 def list_accounts(caller: CallerDep, service: ServiceDep) -> AccountList:
-    """All your accounts here, with what is on them."""
+    """All your accounts here, closed ones too, with what is on them."""
     profiles = service.store.owned_by(caller.subject)
-    return AccountList(accounts=[_with_balance(service, profile) for profile in profiles])
+    balances = service.store.balances_of(each.account_id for each in profiles)
+    return AccountList(accounts=[_with(each, balances[each.account_id], service) for each in profiles])
 
 
-@router.get("/accounts/{account_id}", responses=responses("account_not_found", "unavailable"))
+@router.get(
+    "/accounts/{account_id}", responses=responses("account_not_found", "unavailable", "record_damaged")
+)
 def get_account(account_id: UUID, caller: CallerDep, service: ServiceDep) -> AccountWithBalance:
     """One of your accounts, with what is on it."""
-    return _with_balance(service, service.owned(account_id, caller.subject))
+    profile = service.owned(account_id, caller.subject)
+    return _with(profile, service.store.balance(profile.account_id), service)
 
 
-@router.get("/accounts/{account_id}/entries", responses=responses("account_not_found", "unavailable"))
+@router.delete(
+    "/accounts/{account_id}",
+    status_code=204,
+    responses=responses(
+        "account_not_found",
+        "account_not_empty",
+        "account_blocked",
+        "account_frozen",
+        "unavailable",
+        "outcome_unknown",
+        "record_damaged",
+    ),
+)
+def close_account(account_id: UUID, caller: CallerDep, service: ServiceDep) -> Response:
+    """Close one of your accounts, for good. It must be empty: nothing available, on hold, or on its way from
+    another bank. What it was stays to be read. Closing it again changes nothing."""
+    profile = service.owned(account_id, caller.subject)
+    try:
+        service.store.close(profile.account_id, Deadline.after(CLOSE_SECONDS))
+    except Refusal as refusal:
+        raise Problem(409, refusal.code, refusal.detail, facts=refusal.facts) from refusal
+    except OutcomeUnknown as error:
+        raise Problem(
+            504,
+            "outcome_unknown",
+            "The account may be closed or not. Repeat the request.",
+            headers={"Retry-After": "1"},
+            account_id=profile.account_id,
+        ) from error
+    return Response(status_code=204)
+
+
+@router.get(
+    "/accounts/{account_id}/entries",
+    responses=responses("account_not_found", "unavailable", "record_damaged"),
+)
 def list_entries(
     account_id: UUID,
     caller: CallerDep,
     service: ServiceDep,
     first: Annotated[date | None, Query(alias="from", description="First day, UTC")] = None,
     last: Annotated[date | None, Query(alias="to", description="Last day, UTC")] = None,
-    cursor: Annotated[str | None, Query(max_length=64, description="From the page before")] = None,
+    kind: Annotated[
+        list[EntryKind] | None, Query(description="Debits and credits if absent", max_length=8)
+    ] = None,
+    cursor: Annotated[str | None, Query(max_length=256, description="From the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> Statement:
-    """Debits and credits of one of your accounts, newest first."""
+    """Debits and credits of one of your accounts, newest first; with `kind`, other entries too.
+
+    A cursor goes on with the question of its first page: `from`, `to` and `kind` beside it are left out, or
+    are the same again.
+    """
     profile = service.owned(account_id, caller.subject)
-    try:
-        place = Cursor.read(cursor) if cursor is not None else None
-    except ValueError as error:
-        raise Problem(
-            422,
-            "invalid_request",
-            "The request is not valid.",
-            errors=[{"where": "query.cursor", "message": str(error)}],
-        ) from error
+    asked = Question(Period(first, last), frozenset(kind or STATEMENT_KINDS))
+    place = _read(cursor, asked) if cursor is not None else None
     store = service.store
     page = statement.page(
         store.balance(profile.account_id),
-        Period(first, last),
+        place.question if place else asked,
         place,
         limit,
         lambda month, below, count: store.entries_before(profile.account_id, month, below, count),
@@ -234,18 +295,76 @@ def list_entries(
     )
 
 
-@router.get("/balances", responses=responses("unavailable"))
+@router.get(
+    "/accounts/{account_id}/balance",
+    responses=responses("account_not_found", "before_opening", "unavailable", "record_damaged"),
+)
+def get_past_balance(
+    account_id: UUID,
+    caller: CallerDep,
+    service: ServiceDep,
+    at: Annotated[
+        AwareDatetime | None,
+        Query(description="A moment with its offset, not in the future; now if absent"),
+    ] = None,
+) -> PastBalance:
+    """What was on one of your accounts at a moment. Before it was opened there was nothing, not even zero."""
+    profile = service.owned(account_id, caller.subject)
+    now = service.now()
+    if at is not None and at > now:
+        raise _not_valid("query.at", "must not be in the future")
+    balance = service.store.balance(profile.account_id)
+    if at is None:
+        seq, available, on_hold = balance.seq, balance.available, balance.on_hold
+    elif at < datetime.fromisoformat(balance.opened_at):
+        raise Problem(
+            404, "before_opening", "The account was not open at that moment.", opened_at=balance.opened_at
+        )
+    else:
+        then = service.store.at_moment(balance, iso(at))
+        seq, available, on_hold = then.seq, then.available, then.on_hold
+    return PastBalance(
+        account_id=account_id,
+        at=at or datetime.fromisoformat(iso(now)),
+        available_cents=available,
+        on_hold_cents=on_hold,
+        seq=seq,
+    )
+
+
+@router.get("/balances", responses=responses("unavailable", "record_damaged"))
 def get_balances(caller: CallerDep, service: ServiceDep) -> Balances:
     """What you have, in one place."""
-    balances = [service.store.balance(each.account_id) for each in service.store.owned_by(caller.subject)]
+    ids = [each.account_id for each in service.store.owned_by(caller.subject)]
+    found = service.store.balances_of(ids)
+    balances = [found[each] for each in ids if found[each].status != "CLOSED"]
     return Balances(
         total_cents=sum(balance.available for balance in balances),
         accounts=[_balance(balance) for balance in balances],
     )
 
 
-def _with_balance(service: AccountService, profile: Profile) -> AccountWithBalance:
-    balance = service.store.balance(profile.account_id)
+def _read(cursor: str, asked: Question) -> Cursor:
+    """The place that a client goes on from. What it asks for beside it must be what it asked for at first."""
+    try:
+        place = Cursor.read(cursor)
+    except ValueError as error:
+        raise _not_valid("query.cursor", str(error)) from error
+    if asked not in {Question(), place.question}:
+        raise _not_valid("query.cursor", "belongs to a page with another from, to or kind")
+    return place
+
+
+def _not_valid(where: str, message: str) -> Problem:
+    return Problem(
+        422,
+        "invalid_request",
+        "The request is not valid.",
+        errors=[{"where": where, "message": message}],
+    )
+
+
+def _with(profile: Profile, balance: Balance, service: AccountService) -> AccountWithBalance:
     return AccountWithBalance.model_validate(view(profile, service.ispb, balance))
 
 
@@ -266,7 +385,7 @@ def _entry(entry: Entry) -> EntryView:
             "seq": entry.seq,
             "kind": entry.kind,
             "transfer_id": entry.transfer_id,
-            "amount_cents": abs(entry.delta_available + entry.delta_on_hold),
+            "amount_cents": max(abs(entry.delta_available), abs(entry.delta_on_hold)),
             "available_after_cents": entry.available_after,
             "on_hold_after_cents": entry.on_hold_after,
             "at": entry.at,

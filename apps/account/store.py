@@ -1,18 +1,19 @@
 """Accounts on DynamoDB: profiles, the binding of subject and tax id, numbers, balances and statements."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, cast
 
 from apps.account.account import BRANCH, AccountType, Opening, Profile, grant_id, number_of
+from apps.account.history import Record, Then, at_moment
 from apps.kit import dynamo
 from apps.kit.dynamo import Cancelled, Client, Deadline, OutcomeUnknown, Unavailable
 from apps.ledger import account as balances
 from apps.ledger import items
 from apps.ledger import transfer as transfers
 from apps.ledger.account import TREASURY, Balance, Refusal
-from apps.ledger.entries import Entry
+from apps.ledger.entries import Entry, MonthOpening
 from apps.ledger.items import attributes, key, text
 from apps.ledger.store import Ledger, check_repeatable
 from apps.ledger.transfer import Attempt, Change, Order
@@ -68,6 +69,55 @@ class AccountStore:
         assert balance is not None, "profile and balance are written in one transaction"
         return balance
 
+    def balances_of(self, account_ids: Iterable[str]) -> dict[str, Balance]:
+        """The balances of accounts that have profiles, consistently read, together."""
+        wanted = set(account_ids)
+        found = self._ledger.balances_of(wanted)
+        assert found.keys() == wanted, "profile and balance are written in one transaction"
+        return found
+
+    def close(self, account_id: str, deadline: Deadline) -> None:
+        """Ends an account for good. Raises `Refusal`, `Unavailable` or `OutcomeUnknown`."""
+        self._ledger.change_status(account_id, balances.close, deadline)
+
+    def at_moment(self, balance: Balance, moment: str) -> Then:
+        """What was on an account at a moment since it was opened (ISO 8601, UTC)."""
+        account_id = balance.account_id
+        record = Record(
+            newest=lambda month: self._newest(account_id, month),
+            after=lambda month: self._opening(account_id, "sk > :month", month, forward=True),
+            entry=lambda month, seq: self._entry(account_id, month, seq),
+        )
+        return at_moment(balance, moment, record)
+
+    def _newest(self, account_id: str, month: str) -> MonthOpening:
+        found = self._opening(account_id, "sk <= :month", month, forward=False)
+        if found is None:
+            raise items.Corrupted(f"ACC#{account_id} {items.MONTH_SORT}{month}", "is missing")
+        return found
+
+    def _opening(self, account_id: str, side: str, month: str, *, forward: bool) -> MonthOpening | None:
+        """The nearest month with entries on one side of a month."""
+        place = items.opening_key(account_id, month)
+        answer = dynamo.read(
+            self._client.query,
+            TableName=self._table,
+            KeyConditionExpression=f"pk = :pk AND {side}",
+            ExpressionAttributeValues={":pk": place["pk"], ":month": place["sk"]},
+            ScanIndexForward=forward,
+            ConsistentRead=True,
+            Limit=1,
+        )
+        there = [item for item in answer["Items"] if item["sk"]["S"].startswith(items.MONTH_SORT)]
+        return items.opening_of(there[0]) if there else None
+
+    def _entry(self, account_id: str, month: str, seq: int) -> Entry:
+        place = key(items.entries_partition(account_id, month), items.entry_sort(seq))
+        item = self._get(place)
+        if item is None:
+            raise items.Corrupted(f"{place['pk']['S']} {place['sk']['S']}", "is missing")
+        return items.entry_of(item)
+
     def entries_before(
         self, account_id: str, month: str, below: int | None, limit: int
     ) -> tuple[list[Entry], bool]:
@@ -104,7 +154,7 @@ class AccountStore:
                 if found is not None:
                     return found, tries == 0
                 self._check_bindings(opening)
-                profile, actions = self._opening(opening, render, numbers)
+                profile, actions = self._first_writes(opening, render, numbers)
                 dynamo.transact(self._client, actions, deadline)
             except Cancelled as cancelled:
                 unknown = unknown or cancelled.after_unknown
@@ -121,7 +171,7 @@ class AccountStore:
             dynamo.pause(tries)
             tries += 1
 
-    def _opening(
+    def _first_writes(
         self, opening: Opening, render: Callable[[Profile], str], numbers: int
     ) -> tuple[Profile, list[dict[str, Any]]]:
         attempt = self._ledger.clock.attempt()

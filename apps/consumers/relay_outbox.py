@@ -88,6 +88,7 @@ class Relay:
         self._known: dict[int, Lease] = {}
         """The lease of each shard as last seen, whoever holds it: partitions are shared by all of them."""
         self._reported_at: datetime | None = None
+        self._lag = timedelta(0)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Works until told to stop; rests longer while there is nothing to do."""
@@ -173,6 +174,8 @@ class Relay:
         for each in batch:
             offsets[each.partition] = max(each.offset, offsets.get(each.partition, -1))
         noted = replace(noted, offsets=offsets)
+        waited = [now - datetime.fromisoformat(each.row.sort.partition("#")[0]) for each in batch]
+        self._lag = max(self._lag, *waited)
         self._keep(shard, noted, written=self._outbox.published(batch, noted, seen, now))
         if lost:
             metrics.emit("broker_memory_lost", 1)
@@ -209,12 +212,15 @@ class Relay:
             self._known[shard.number] = lease
 
     def _report(self) -> None:
-        """A heartbeat: no news of the outbox's age is bad news. All shards count, whoever holds their leases,
+        """A heartbeat: how long an event has waited at most since the last one, and how old the outbox is. No
+        news of it is bad news. All shards count, whoever holds their leases,
         since a lease is let go just when nothing can be published."""
         now = self._clock.now()
         if self._reported_at is not None and now - self._reported_at < REPORT:
             return
         self._reported_at = now
+        metrics.emit("relay_lag_seconds", self._lag.total_seconds(), unit="Seconds")
+        self._lag = timedelta(0)
         try:
             oldest = self._outbox.oldest(len(self._shards))
         except Unavailable:

@@ -4,20 +4,24 @@ What one poll brings is settled together, in as few transactions as there can be
 of its own. Duplicates and reordering do no harm: the transfer's status decides, not the event.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from apps.consumers.process import WorkerSettings, working
-from apps.kit import dynamo, settings
+from apps.kit import dynamo, metrics, settings
 from apps.kit.dynamo import Deadline, OutcomeUnknown, TableCheck, Unavailable
 from apps.kit.events import Event
 from apps.kit.kafka import Producer
 from apps.kit.worker import Poison, Together, TryAgain, Worker
 from apps.ledger.account import Frozen
+from apps.ledger.items import Corrupted
 from apps.ledger.store import Ledger, Tables
 from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SETTLED, Transfer
 
 SECONDS = 5
+
+_log = logging.getLogger(__name__)
 
 
 class SettleSettings(WorkerSettings):
@@ -71,6 +75,11 @@ def _answer(outcome: Transfer | Exception | None) -> Exception | None:
             return TryAgain(type(outcome).__name__)
         case Transfer() | Frozen():
             # Frozen: it waits as it is; the sweep brings its event back when the account moves again.
+            return None
+        case Corrupted():
+            # So it does where its own record is damaged: the auditor names it, and the others go on.
+            _log.error("a record is damaged", extra={"place": outcome.place})
+            metrics.emit("damaged_records", 1)
             return None
         case _:
             return outcome

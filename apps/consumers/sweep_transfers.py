@@ -6,19 +6,23 @@ The index that finds them may lag, so each transfer is read again before anythin
 
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from apps.consumers.process import LoopSettings, working
 from apps.kit import dynamo, metrics, settings
 from apps.kit.dynamo import Deadline, OutcomeUnknown, TableCheck, Unavailable
 from apps.ledger import transfer as rules
 from apps.ledger.account import Frozen
-from apps.ledger.items import OPEN_SHARDS
+from apps.ledger.items import OPEN_SHARDS, Corrupted
 from apps.ledger.outbox import Outbox
 from apps.ledger.store import Ledger, Tables
+from apps.ledger.transfer import LONGEST_LOOK
 
 REST_SECONDS = 1.0
 BATCH = 50
 SECONDS = 5
+REPORT = LONGEST_LOOK
+"""A hold is looked at at least this often, so no report misses one."""
 
 
 class SweepSettings(LoopSettings):
@@ -35,12 +39,15 @@ class Sweep:
     def __init__(self, ledger: Ledger, outbox: Outbox) -> None:
         self._ledger = ledger
         self._outbox = outbox
+        self._oldest = timedelta(0)
+        self._reported_at: datetime | None = None
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Works until told to stop."""
         while not stop.is_set():
             for shard in range(OPEN_SHARDS):
                 self.turn(shard, beat)
+            self.report()
             stop.wait(REST_SECONDS)
 
     def turn(self, shard: int, beat: Callable[[], None] = lambda: None) -> int:
@@ -55,16 +62,18 @@ class Sweep:
             beat()
             try:
                 self.look(transfer_id)
-            except (Unavailable, OutcomeUnknown) as error:
+            except (Unavailable, OutcomeUnknown, Corrupted) as error:
                 # It stays due: the next turn looks again.
                 metrics.emit("sweep_failures", 1, reason=type(error).__name__)
         return len(due)
 
     def look(self, transfer_id: str) -> None:
-        """Ends the hold, or brings its event back. Raises `Unavailable` or `OutcomeUnknown`."""
+        """Ends the hold, or brings its event back. Raises `Unavailable`, `OutcomeUnknown` or `Corrupted`."""
         transfer = self._ledger.transfer(transfer_id)
         if transfer is None or transfer.status != "HELD":
             return
+        age = self._ledger.clock.now() - datetime.fromisoformat(transfer.created_at)
+        self._oldest = max(self._oldest, age)
         if rules.expired(transfer, self._ledger.clock.now()):
             try:
                 self._ledger.expire(transfer_id, Deadline.after(SECONDS))
@@ -77,6 +86,16 @@ class Sweep:
             self._outbox.put_back(row)
             metrics.emit("events_put_back", 1)
         self._ledger.look_later(transfer)
+
+    def report(self) -> None:
+        """A heartbeat: how old the oldest hold was that was looked at since the last one. None is looked at
+        before its sixth second, so it is zero while all is well."""
+        now = self._ledger.clock.now()
+        if self._reported_at is not None and now - self._reported_at < REPORT:
+            return
+        self._reported_at = now
+        metrics.emit("hold_age_seconds", self._oldest.total_seconds(), unit="Seconds")
+        self._oldest = timedelta(0)
 
 
 def main() -> None:

@@ -126,10 +126,11 @@ def _without_answer(method: str) -> Problem:
     retry = {"Retry-After": "1"}
     if method == "GET":
         return Problem(504, "upstream_timeout", "The service did not answer in time.", headers=retry)
+    key = " with the same Idempotency-Key" if method == "POST" else ""
     return Problem(
         504,
         "outcome_unknown",
-        "The request may have been carried out or not. Repeat it with the same Idempotency-Key.",
+        f"The request may have been carried out or not. Repeat it{key}.",
         headers=retry,
     )
 

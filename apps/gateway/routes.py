@@ -21,11 +21,14 @@ ROUTES = (
     Route("POST", "/accounts", "account"),
     Route("GET", "/accounts", "account"),
     Route("GET", "/accounts/{account_id}", "account"),
+    Route("DELETE", "/accounts/{account_id}", "account"),
     Route("GET", "/accounts/{account_id}/entries", "account"),
+    Route("GET", "/accounts/{account_id}/balance", "account"),
     Route("GET", "/balances", "account"),
     Route("POST", "/transfers", "transaction"),
     Route("GET", "/transfers", "transaction"),
     Route("GET", "/transfers/{transfer_id}", "transaction"),
+    Route("POST", "/transfers/{transfer_id}/returns", "transaction"),
 )
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]{1,128}")

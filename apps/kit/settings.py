@@ -50,7 +50,7 @@ class ApiSettings(ServiceSettings):
     cognito_client_ids: Annotated[Names, Field(min_length=1)]
 
 
-class KafkaSettings(ServiceSettings):
+class KafkaSettings(JobSettings):
     """What every program with a topic reads. `topics` gives each catalog name its name on the brokers."""
 
     kafka_bootstrap: Addresses
@@ -60,6 +60,7 @@ class KafkaSettings(ServiceSettings):
     kafka_session_timeout_ms: Annotated[int, Field(ge=500)] = 45_000
     kafka_produces: Names
     kafka_consumes: str | None = None
+    kafka_reads: Names = frozenset()
     kafka_group: str | None = None
     kafka_dead_letter: str | None = None
     topics: Mapping[str, str]
@@ -96,10 +97,13 @@ def _lists(cls: type[T], name: str) -> bool:
     return field is not None and any(isinstance(part, BeforeValidator) for part in field.metadata)
 
 
+_LISTS = ("KAFKA_PRODUCES", "KAFKA_CONSUMES", "KAFKA_READS", "KAFKA_DEAD_LETTER")
+
+
 def _topics(variables: Mapping[str, str]) -> dict[str, str | None]:
     """Physical names by catalog name. The lists of names that may be used tell how each is spelt; one that
     is listed and has no name is `None`, which no setting takes."""
-    listed = [variables.get(name, "") for name in ("KAFKA_PRODUCES", "KAFKA_CONSUMES", "KAFKA_DEAD_LETTER")]
+    listed = [variables.get(name, "") for name in _LISTS]
     names = {part.strip() for text in listed for part in text.split(SPLIT) if part.strip()}
     return {name: variables.get(_variable(name)) or None for name in sorted(names)}
 

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from apps.ledger.entries import GENESIS, Entry, EntryKind
+from apps.ledger.entries import GENESIS, AccountStatus, Entry, EntryKind, MonthOpening, status_after
 
 INTERNAL_ITEMS = 8
 """Balance items of each internal account, so that no single item takes every write (design section 3)."""
@@ -42,7 +42,8 @@ class Frozen(Exception):  # noqa: N818
 @dataclass(frozen=True)
 class Balance:
     """One balance item. `month` (yyyymm) is that of the latest entry and never goes back; `owner` is the
-    Cognito subject, empty for internal accounts."""
+    Cognito subject, empty for internal accounts. `pending_credits` are centavos that another bank has been
+    promised and that have not arrived."""
 
     account_id: str
     owner: str
@@ -53,6 +54,13 @@ class Balance:
     month: str
     last_hash: str
     frozen: bool = False
+    status: AccountStatus = "ACTIVE"
+    pending_credits: int = 0
+
+    @property
+    def halted(self) -> bool:
+        """Whether no money may move: the auditor froze it, or it says what no rule allows."""
+        return self.frozen or self.on_hold < 0 or (self.available < 0 and not self.internal)
 
     @property
     def internal(self) -> bool:
@@ -67,11 +75,13 @@ class Balance:
 
 @dataclass(frozen=True)
 class Posting:
-    """One write to one balance: what was read, what is to be there, and the entry that says why."""
+    """One write to one balance: what was read, what is to be there, and the entry that says why; and with
+    the first entry of a month, what the month begins with."""
 
     before: Balance
     after: Balance
     entry: Entry
+    opens: MonthOpening | None = None
 
 
 def is_internal(account_id: str) -> bool:
@@ -101,10 +111,14 @@ def open_account(balance: Balance, at: str) -> Posting:
 
 
 def hold(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
-    """Sets `amount` aside. Raises `Refusal` `account_frozen` or `insufficient_funds`."""
+    """Sets `amount` aside. Raises `Refusal` `account_frozen`, `account_blocked`, `account_closed` or
+    `insufficient_funds`."""
     assert amount > 0, _NO_AMOUNT
-    if balance.frozen:
-        raise Refusal("account_frozen", "The account is under review; no money moves on it.")
+    _check_halted(balance)
+    if balance.status == "BLOCKED":
+        raise Refusal("account_blocked", "The account is blocked; it pays nobody.")
+    if balance.status == "CLOSED":
+        raise Refusal("account_closed", "The account is closed.")
     if not balance.internal and balance.available < amount:
         raise Refusal(
             "insufficient_funds",
@@ -132,11 +146,58 @@ def credit(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
     return post(balance, "credit", transfer_id, at, available=amount, on_hold=0)
 
 
+def block(balance: Balance, at: str) -> Posting | None:
+    """Lets the account neither pay nor be paid; what is held already still goes its way. Nothing to write
+    where that is so. Raises `Refusal` `internal_account`, `account_frozen` or `account_closed`."""
+    _check_changeable(balance)
+    return None if balance.status == "BLOCKED" else post(balance, "block", None, at, available=0, on_hold=0)
+
+
+def unblock(balance: Balance, at: str) -> Posting | None:
+    """Ends a block. Nothing to write where there is none. Raises what `block` raises."""
+    _check_changeable(balance)
+    return None if balance.status == "ACTIVE" else post(balance, "unblock", None, at, available=0, on_hold=0)
+
+
+def close(balance: Balance, at: str) -> Posting | None:
+    """Ends the account, for good. Nothing to write where it has ended. Raises `Refusal` `internal_account`,
+    `account_frozen`, `account_blocked`, or `account_not_empty` with what is left."""
+    if balance.status == "CLOSED":
+        return None
+    _check_changeable(balance)
+    if balance.status == "BLOCKED":
+        raise Refusal("account_blocked", "The account is blocked; only the bank can change that.")
+    if balance.available or balance.on_hold or balance.pending_credits:
+        raise Refusal(
+            "account_not_empty",
+            "Something is left on the account, or on its way to it.",
+            {
+                "available_cents": balance.available,
+                "on_hold_cents": balance.on_hold,
+                "pending_credits_cents": balance.pending_credits,
+            },
+        )
+    return post(balance, "close", None, at, available=0, on_hold=0)
+
+
+def _check_changeable(balance: Balance) -> None:
+    if balance.internal:
+        raise Refusal("internal_account", "This is an account of the bank itself.")
+    _check_halted(balance)
+    if balance.status == "CLOSED":
+        raise Refusal("account_closed", "The account is closed.")
+
+
+def _check_halted(balance: Balance) -> None:
+    if balance.halted:
+        raise Refusal("account_frozen", "The account is under review; no money moves on it.")
+
+
 def post(
     balance: Balance, kind: EntryKind, transfer_id: str | None, at: str, *, available: int, on_hold: int
 ) -> Posting:
     """The only way to change a balance. Raises `Frozen`; a negative result is a bug and stops the process."""
-    if balance.frozen:
+    if balance.halted:
         raise Frozen(balance.account_id)
     # Another machine's clock may be ahead: entries stay in the newest month, so that months stay ordered.
     month = max(balance.month, month_of(at))
@@ -162,5 +223,21 @@ def post(
         on_hold=entry.on_hold_after,
         month=month,
         last_hash=entry.hash,
+        status=status_after(balance.status, kind),
     )
-    return Posting(balance, after, entry)
+    return Posting(balance, after, entry, _opening(balance, month))
+
+
+def _opening(balance: Balance, month: str) -> MonthOpening | None:
+    """What a month begins with, if this is its first entry."""
+    if balance.seq > 0 and month == balance.month:
+        return None
+    return MonthOpening(
+        account_id=balance.account_id,
+        month=month,
+        seq=balance.seq,
+        available=balance.available,
+        on_hold=balance.on_hold,
+        last_hash=balance.last_hash,
+        status=balance.status,
+    )

@@ -1,31 +1,36 @@
 """The auditor: an independent reader that recomputes every balance from its entries.
 
 It never compares a live sum, because a scan is not a snapshot. It reads a balance, folds that account's
-entries up to the balance's own `seq`, and then holds each transfer's entries against the transfer, read
-after them. What moved in between shows as later entries; what does not fit even then, or a sum that is not
-zero, is a suspicion, and a suspicion is drift only if a second full pass at fresh numbers shows it too.
+entries month by month up to the balance's own `seq`, holds what each month begins with against the fold, and
+then holds each transfer's entries against the transfer, read after them. What moved in between shows as later
+entries; what does not fit even then, or a sum that is not zero, is a suspicion, and a suspicion is drift only
+if a second full pass at fresh numbers shows it too. An item that cannot be read is named like any other.
+
+An audit may begin with a month instead of with the first entry: it then believes what that month begins with,
+and leaves transfers from before it to an audit of everything.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
-from typing import Any
 
 from apps.kit import dynamo
 from apps.kit.dynamo import Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
 from apps.ledger import items, outbox
-from apps.ledger import transfer as rules
 from apps.ledger.account import Balance, month_of
-from apps.ledger.entries import Drift, Entry, fold
-from apps.ledger.items import text
+from apps.ledger.entries import NOTHING_YET, Drift, Entry, Folded, MonthOpening, fold
+from apps.ledger.items import Corrupted, text
+from apps.ledger.reading import Reader
 from apps.ledger.store import Clock, Tables
-from apps.ledger.transfer import Transfer
+from apps.ledger.transfer import Transfer, iso
 
 Deltas = tuple[int, int]
 """What a transfer did to one account: centavos of available, and of on_hold."""
 NOTHING: Deltas = (0, 0)
+RETURNABLE_LOOKS = 3
+"""How often a transfer that is returned from right now is looked at before it is suspected."""
 MARK_SECONDS = 10.0
 """How long freezing an account, or letting it go, is tried for."""
 
@@ -71,16 +76,59 @@ class _Account:
 
 
 @dataclass
-class _Pass:
-    """One full pass over the ledger, with a heartbeat for each read: a scan can go through many entries
-    before it meets a balance, and an account can have many months."""
+class _Folding:
+    """Folds an account's entries month by month. `so_far` is what it begins with, or nothing where the first
+    month's own word is taken for it."""
 
-    beat: Callable[[], None]
+    account_id: str
+    openings: dict[str, MonthOpening]
+    so_far: Folded | None
+    found: list[Drift] = field(default_factory=list)
+    broken: bool = False
+
+    def add(self, month: str, entries: list[Entry]) -> None:
+        """The entries of the next month that has any."""
+        opening = self.openings.pop(month, None)
+        if self.broken:
+            return
+        before = self.so_far or (opening.folded if opening else NOTHING_YET)
+        if opening is None or opening.folded != before:
+            self._suspect("wrong_opening", f"month {month} does not begin where the one before ended")
+        try:
+            self.so_far = fold(self.account_id, entries, before)
+        except Drift as drift:
+            # What comes after it fits no better, and would only be said over again.
+            self.found.append(drift)
+            self.broken = True
+
+    def misfits(self, balance: Balance) -> list[Drift]:
+        """All that does not fit, the balance included."""
+        if not self.broken:
+            self.found += _differences(balance, self.so_far or NOTHING_YET)
+        for opening in self.openings.values():
+            if opening.seq < balance.seq:
+                self._suspect("wrong_opening", f"month {opening.month} begins and has no entries")
+        return self.found
+
+    def _suspect(self, what: str, detail: str) -> None:
+        self.found.append(Drift(self.account_id, what, detail))
+
+
+@dataclass
+class _Pass:
+    """One full pass over the ledger."""
+
+    reader: Reader
+    since: str | None
     accounts: dict[str, _Account] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+    """Accounts that a corrupted item keeps from being recomputed: named for that, and for nothing else."""
     named: dict[str, set[str]] = field(default_factory=dict)
     """By transfer, the accounts whose entries name it and that are still to be held against it."""
     checked: dict[str, set[str]] = field(default_factory=dict)
     """By transfer, the accounts that were."""
+    returns: dict[str, set[str]] = field(default_factory=dict)
+    """By transfer, the returns that give back from it."""
     suspicions: list[Drift] = field(default_factory=list)
     entries: int = 0
     unseen_cents: int = 0
@@ -90,10 +138,12 @@ class _Pass:
     def sum_cents(self) -> int:
         return sum(each.balance.total for each in self.accounts.values()) + self.unseen_cents
 
-    def read(self, call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str, Any]:
-        """Reads, and shows that it goes on. Raises `Unavailable`."""
-        self.beat()
-        return dynamo.read(call, **request)
+    def suspect(self, account_id: str, what: str, detail: str) -> None:
+        self.suspicions.append(Drift(account_id, what, detail))
+
+    def older(self, transfer: Transfer) -> bool:
+        """Whether the transfer is from before the audit's first month."""
+        return self.since is not None and month_of(transfer.created_at) < self.since
 
 
 class Auditor:
@@ -114,14 +164,15 @@ class Auditor:
         self._shards = shards
         self._clock = clock or Clock()
 
-    def audit(self, beat: Callable[[], None] = lambda: None) -> Report:
-        """Audits every account and every transfer that an entry names. Raises `Unavailable`.
+    def audit(self, beat: Callable[[], None] = lambda: None, since: str | None = None) -> Report:
+        """Audits every account and every transfer that an entry names, from month `since` (yyyymm) on, or
+        all. Raises `Unavailable`.
 
         Calls `beat` for each read: a large ledger takes longer than a worker may be silent.
         """
-        first = found = self._pass(beat)
+        first = found = self._pass(beat, since)
         if first.suspicions or first.sum_cents != 0:
-            found = self._pass(beat)
+            found = self._pass(beat, since)
         suspected = {(each.account_id, each.what) for each in first.suspicions}
         return Report(
             accounts=len(found.accounts),
@@ -132,6 +183,11 @@ class Auditor:
             drift=tuple(each for each in found.suspicions if (each.account_id, each.what) in suspected),
             outbox_age_seconds=self._outbox_age(),
         )
+
+    def last_month(self) -> str:
+        """The month before this one (yyyymm). No transfer that is still undecided is older."""
+        first = self._clock.now().replace(day=1)
+        return month_of(iso(first - timedelta(days=1)))
 
     def freeze(self, drift: Drift) -> None:
         """Stops all writes to an account: no `seq`, no entry, so that the evidence stays as it is.
@@ -170,74 +226,70 @@ class Auditor:
             else:
                 return
 
-    def _pass(self, beat: Callable[[], None]) -> _Pass:
-        found = _Pass(beat)
-        for account_id in self._account_ids(found):
+    def _pass(self, beat: Callable[[], None], since: str | None) -> _Pass:
+        found = _Pass(Reader(self._client, self._tables, self._clock, beat), since)
+        for account_id in found.reader.account_ids():
             self._read_account(found, account_id)
         # An account that was opened after the scan comes in with its first transfer, and names others.
         while found.named:
             transfer_id, names = found.named.popitem()
-            if not names <= found.checked.setdefault(transfer_id, set()):
+            if names <= found.checked.setdefault(transfer_id, set()):
+                continue
+            try:
                 self._check_transfer(found, transfer_id, names)
+            except Corrupted as corrupted:
+                found.suspicions += [_unreadable(name, corrupted) for name in sorted(names)]
+                found.checked[transfer_id] |= names
+        for transfer_id, returns in found.returns.items():
+            self._check_returnable(found, transfer_id, returns)
         return found
-
-    def _account_ids(self, found: _Pass) -> Iterator[str]:
-        request: dict[str, Any] = {
-            "TableName": self._tables.accounts,
-            "FilterExpression": "sk = :balance",
-            "ProjectionExpression": "account_id",
-            "ExpressionAttributeValues": {":balance": text(items.BALANCE_SORT)},
-            "ConsistentRead": True,
-        }
-        for item in self._all(found, self._client.scan, request):
-            yield item["account_id"]["S"]
 
     def _read_account(self, found: _Pass, account_id: str) -> None:
         """Reads and folds one account, if it exists."""
-        answer = found.read(
-            self._client.get_item,
-            TableName=self._tables.accounts,
-            Key=items.balance_key(account_id),
-            ConsistentRead=True,
-        )
-        if "Item" not in answer:
-            return
-        balance = items.balance_of(answer["Item"])
-        account = found.accounts[account_id] = _Account(balance)
-        until = month_of(rules.iso(self._clock.now()))
-        entries = [
-            entry
-            for entry in self._entries(found, account_id, balance.opened_at, max(until, balance.month), 0)
-            if entry.seq <= balance.seq
-        ]
+        try:
+            balance = found.reader.balance(account_id)
+            if balance is not None:
+                found.accounts[account_id] = _Account(balance)
+                found.suspicions += self._misfits(found, found.accounts[account_id])
+        except Corrupted as corrupted:
+            found.unreadable.add(account_id)
+            found.suspicions.append(_unreadable(account_id, corrupted))
+
+    def _misfits(self, found: _Pass, account: _Account) -> Iterator[Drift]:
+        """Folds an account's entries, and gives what does not fit."""
+        balance = account.balance
+        account_id = balance.account_id
+        begin = opened = month_of(balance.opened_at)
+        if found.since is not None:
+            begin = max(opened, min(found.since, balance.month))
+        openings = found.reader.openings(account_id, begin)
+        folding = _Folding(account_id, openings, NOTHING_YET if begin == opened else None)
+        newest = 0
+        for month, written in found.reader.months(balance, begin, 0):
+            newest = max(newest, written[-1].seq)
+            if entries := [entry for entry in written if entry.seq <= balance.seq]:
+                self._name(found, account, entries)
+                folding.add(month, entries)
+        yield from folding.misfits(balance)
+        if not balance.internal and balance.available < 0:
+            yield Drift(account_id, "negative", f"available is {balance.available}")
+        if newest > balance.seq:
+            # An entry comes with its balance: read after it, that is at least as new.
+            now = found.reader.balance(account_id)
+            if now is None or now.seq < newest:
+                yield Drift(account_id, "entry_above_seq", f"entry {newest} is above every write there was")
+
+    @staticmethod
+    def _name(found: _Pass, account: _Account, entries: list[Entry]) -> None:
         found.entries += len(entries)
         for entry in entries:
             if entry.transfer_id is not None:
                 _add(account.deltas, entry)
-                found.named.setdefault(entry.transfer_id, set()).add(account_id)
-        found.suspicions += self._misfits(balance, entries)
-
-    def _misfits(self, balance: Balance, entries: list[Entry]) -> Iterator[Drift]:
-        account_id = balance.account_id
-        try:
-            folded = fold(account_id, entries)
-        except Drift as drift:
-            yield drift
-            return
-        for what, says, should in (
-            ("seq", balance.seq, folded.seq),
-            ("available", balance.available, folded.available),
-            ("on_hold", balance.on_hold, folded.on_hold),
-            ("last_hash", balance.last_hash, folded.last_hash),
-        ):
-            if says != should:
-                yield Drift(account_id, f"wrong_{what}", f"the balance says {says}, its entries {should}")
-        if not balance.internal and balance.available < 0:
-            yield Drift(account_id, "negative", f"available is {balance.available}")
+                found.named.setdefault(entry.transfer_id, set()).add(account.balance.account_id)
 
     def _check_transfer(self, found: _Pass, transfer_id: str, names: set[str]) -> None:
         """Holds a transfer against its parties and against every other account that names it."""
-        transfer = self._transfer(found, transfer_id)
+        transfer = found.reader.transfer(transfer_id)
         if transfer is None:
             found.suspicions += [
                 Drift(name, "orphan_entry", f"entries name transfer {transfer_id}, which does not exist")
@@ -245,13 +297,20 @@ class Auditor:
             ]
             found.checked[transfer_id] |= names
             return
+        if found.older(transfer):
+            found.checked[transfer_id] |= names
+            return
         accounts = names | {transfer.payer, transfer.payee}
-        if new := accounts - set(found.accounts):
+        if new := accounts - set(found.accounts) - found.unreadable:
             # A transfer is held against accounts that were read before it, never after.
             for account_id in sorted(new):
                 self._read_account(found, account_id)
-            transfer = self._transfer(found, transfer_id) or transfer
-        for account_id in sorted(accounts - found.checked[transfer_id]):
+            transfer = found.reader.transfer(transfer_id) or transfer
+        if transfer.original_transfer_id is not None:
+            found.returns.setdefault(transfer.original_transfer_id, set()).add(transfer_id)
+        elif transfer.returnable_cents != _whole_amount(transfer):
+            found.returns.setdefault(transfer_id, set())
+        for account_id in sorted(accounts - found.checked[transfer_id] - found.unreadable):
             self._check_account(found, transfer, account_id)
         found.checked[transfer_id] |= accounts
 
@@ -264,64 +323,61 @@ class Auditor:
         if account is not None:
             # The transfer may have moved on after the account was read: count what came since.
             since = dict[str, Deltas]()
-            until = month_of(rules.iso(self._clock.now()))
-            for entry in self._entries(
-                found,
-                account_id,
-                account.balance.month,
-                max(until, account.balance.month),
-                account.balance.seq,
-            ):
+            for entry in found.reader.since(account.balance):
                 if entry.transfer_id == name:
                     _add(since, entry)
             later = since.get(name, NOTHING)
-            now = self._transfer(found, name)
+            now = found.reader.transfer(name)
             if now is not None and _sum(seen, later) == _expected(now, account_id):
                 found.unseen_cents += sum(later)
                 return
-        found.suspicions.append(
-            Drift(
-                account_id,
-                "transfer_mismatch",
-                f"transfer {name} is {transfer.status}, the entries add up to {seen}",
-            )
+        found.suspect(
+            account_id,
+            "transfer_mismatch",
+            f"transfer {name} is {transfer.status}, the entries add up to {seen}",
         )
 
-    def _transfer(self, found: _Pass, transfer_id: str) -> Transfer | None:
-        answer = found.read(
-            self._client.get_item,
-            TableName=self._tables.transactions,
-            Key=items.transfer_key(transfer_id),
-            ConsistentRead=True,
-        )
-        transfer = items.found_of(answer.get("Item"))
-        return transfer if isinstance(transfer, Transfer) else None
-
-    def _entries(self, found: _Pass, account_id: str, since: str, until: str, after: int) -> list[Entry]:
-        """The entries numbered above `after`, in order; `since` is a date or month, `until` a month."""
-        first = month_of(since) if "-" in since else since
-        entries: list[Entry] = []
-        for month in _months(first, until):
-            request = {
-                "TableName": self._tables.accounts,
-                "KeyConditionExpression": "pk = :pk AND sk > :after",
-                "ExpressionAttributeValues": {
-                    ":pk": text(items.entries_partition(account_id, month)),
-                    ":after": text(items.entry_sort(after)),
-                },
-                "ConsistentRead": True,
-            }
-            entries += [items.entry_of(item) for item in self._all(found, self._client.query, request)]
-        return sorted(entries, key=lambda entry: entry.seq)
-
-    def _all(self, found: _Pass, call: Any, request: dict[str, Any]) -> Iterable[dynamo.Item]:
-        more: dict[str, Any] = {}
-        while True:
-            answer = found.read(call, **request, **more)
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
+    def _check_returnable(self, found: _Pass, transfer_id: str, returns: set[str]) -> None:
+        """Holds what can still be returned of a transfer against the returns that there are."""
+        try:
+            original = found.reader.transfer(transfer_id)
+            if original is None or found.older(original):
                 return
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+            for _ in range(RETURNABLE_LOOKS):
+                before = original
+                taken = sum(self._taken(found, each) for each in returns)
+                original = found.reader.transfer(transfer_id) or original
+                if original.returnable_cents == _whole_amount(original) - taken:
+                    return
+                # Returns that came after the account was read count too; then nothing may have moved.
+                returns |= self._returns_since(found, original)
+                if before == original and taken == sum(self._taken(found, each) for each in returns):
+                    break
+            found.suspect(
+                original.payee,
+                "wrong_returnable",
+                f"transfer {transfer_id} says that {original.returnable_cents} can be returned",
+            )
+        except Corrupted as corrupted:
+            found.suspicions.append(_unreadable(original.payee if original else transfer_id, corrupted))
+
+    @staticmethod
+    def _taken(found: _Pass, return_id: str) -> int:
+        giving = found.reader.transfer(return_id)
+        return 0 if giving is None or giving.status == "REJECTED" else giving.amount_cents
+
+    @staticmethod
+    def _returns_since(found: _Pass, original: Transfer) -> set[str]:
+        account = found.accounts.get(original.payee)
+        if account is None:
+            return set()
+        named = {each.transfer_id for each in found.reader.since(account.balance) if each.kind == "hold"}
+        transfers = [found.reader.transfer(each) for each in sorted(filter(None, named))]
+        return {
+            each.transfer_id
+            for each in transfers
+            if each is not None and each.original_transfer_id == original.transfer_id
+        }
 
     def _outbox_age(self) -> float:
         oldest = outbox.Outbox(self._client, self._tables.events).oldest(self._shards)
@@ -349,8 +405,28 @@ def _sum(one: Deltas, other: Deltas) -> Deltas:
     return one[0] + other[0], one[1] + other[1]
 
 
-def _months(first: str, last: str) -> Iterator[str]:
-    year, month = int(first[:4]), int(first[4:])
-    while (current := f"{year:04d}{month:02d}") <= last:
-        yield current
-        year, month = (year + 1, 1) if month == 12 else (year, month + 1)
+def _whole_amount(transfer: Transfer) -> int:
+    """What could be returned of a transfer if nothing had been."""
+    return transfer.amount_cents if (transfer.kind, transfer.status) == ("transfer", "SETTLED") else 0
+
+
+def _differences(balance: Balance, folded: Folded) -> Iterable[Drift]:
+    for what, says, should in (
+        ("seq", balance.seq, folded.seq),
+        ("available", balance.available, folded.available),
+        ("on_hold", balance.on_hold, folded.on_hold),
+        ("last_hash", balance.last_hash, folded.last_hash),
+        ("status", balance.status, folded.status),
+    ):
+        if says != should:
+            detail = f"the balance says {says}, its entries {should}"
+            yield Drift(balance.account_id, f"wrong_{what}", detail)
+
+
+def _unreadable(account_id: str, corrupted: Corrupted) -> Drift:
+    """A corrupted item, named by what it should be and where it is."""
+    partition, _, sort = corrupted.place.partition(" ")
+    what = {"ENT": "entry", "TX": "transfer"}.get(partition.partition("#")[0], "balance")
+    if sort.startswith(items.MONTH_SORT):
+        what = "opening"
+    return Drift(account_id, f"unreadable_{what}", str(corrupted))

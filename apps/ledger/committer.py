@@ -347,7 +347,9 @@ def _divided(part: _Part, error: Exception) -> list[_Part]:
 
 
 def _end(job: Job, answer: Transfer | Exception | None) -> None:
-    if isinstance(answer, Exception):
+    if isinstance(answer, Unavailable) and job.unknown:
+        job.fail(OutcomeUnknown(*answer.args))
+    elif isinstance(answer, Exception):
         job.fail(answer)
     else:
         job.answer(answer)

@@ -11,7 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-EntryKind = Literal["open", "hold", "release", "debit", "credit"]
+EntryKind = Literal["open", "hold", "release", "debit", "credit", "block", "unblock", "close"]
+AccountStatus = Literal["ACTIVE", "BLOCKED", "CLOSED"]
+_STATUS: dict[EntryKind, AccountStatus] = {
+    "open": "ACTIVE",
+    "block": "BLOCKED",
+    "unblock": "ACTIVE",
+    "close": "CLOSED",
+}
 
 STATEMENT_KINDS: frozenset[EntryKind] = frozenset({"debit", "credit"})
 """What a customer's statement shows: money that left and money that came."""
@@ -68,11 +75,40 @@ class Folded:
     available: int
     on_hold: int
     last_hash: str
+    status: AccountStatus = "ACTIVE"
 
 
-def fold(account_id: str, entries: Iterable[Entry]) -> Folded:
-    """Adds up an account's entries from the first on. Raises `Drift` at the first that does not fit."""
-    so_far = Folded(0, 0, 0, GENESIS)
+NOTHING_YET = Folded(0, 0, 0, GENESIS)
+"""An account before its first entry."""
+
+
+@dataclass(frozen=True)
+class MonthOpening:
+    """What an account's entries of all earlier months add up to, written with the first entry of `month`
+    (yyyymm): a fold may begin here, and the auditor checks that it says the truth."""
+
+    account_id: str
+    month: str
+    seq: int
+    available: int
+    on_hold: int
+    last_hash: str
+    status: AccountStatus
+
+    @property
+    def folded(self) -> Folded:
+        """Where a fold of the month begins."""
+        return Folded(self.seq, self.available, self.on_hold, self.last_hash, self.status)
+
+
+def status_after(status: AccountStatus, kind: EntryKind) -> AccountStatus:
+    """An account's status once an entry of this kind is written: money changes none."""
+    return _STATUS.get(kind, status)
+
+
+def fold(account_id: str, entries: Iterable[Entry], start: Folded = NOTHING_YET) -> Folded:
+    """Adds up an account's entries that come after `start`. Raises `Drift` at the first that does not fit."""
+    so_far = start
     for entry in entries:
         so_far = _next(account_id, so_far, entry)
     return so_far
@@ -96,4 +132,5 @@ def _next(account_id: str, before: Folded, entry: Entry) -> Folded:
             f"entry {entry.seq} says {entry.available_after} and {entry.on_hold_after} on hold, "
             f"its predecessors add up to {available} and {on_hold}",
         )
-    return Folded(entry.seq, available, on_hold, entry.hash)
+    status = status_after(before.status, entry.kind)
+    return Folded(entry.seq, available, on_hold, entry.hash, status)

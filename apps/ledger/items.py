@@ -1,20 +1,36 @@
-"""Ledger values as DynamoDB items, and back: written by hand, so that a number never becomes a Decimal."""
+"""Ledger values as DynamoDB items, and back: written by hand, so that a number never becomes a Decimal.
 
-from collections.abc import Mapping
+An item that is not what was written (an attribute is gone, or is of another type) is `Corrupted`: nothing
+may be decided by it, and the auditor names it.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any, TypeVar, get_args
 
 from apps.kit.dynamo import Item
 from apps.ledger.account import Balance
-from apps.ledger.entries import Entry, EntryKind
+from apps.ledger.entries import GENESIS, AccountStatus, Entry, EntryKind, MonthOpening
 from apps.ledger.transfer import Kind, Status, Transfer
 
 BALANCE_SORT = "BAL"
+MONTH_SORT = "MONTH#"
 TRANSFER_SORT = "TX"
 OPEN_SHARDS = 4
 """Partitions of the sparse index `open`."""
 
 Attribute = Mapping[str, Any]
+L = TypeVar("L", bound=str)
+
+
+class Corrupted(Exception):  # noqa: N818
+    """An item is not what the ledger wrote. `place` is its partition and sort key, `detail` what is wrong."""
+
+    def __init__(self, place: str, detail: str) -> None:
+        super().__init__(f"{place}: {detail}")
+        self.place = place
+        self.detail = detail
 
 
 def text(value: str) -> Attribute:
@@ -57,6 +73,11 @@ def transfer_id_of(item: Item) -> str:
     return transfer_id
 
 
+def opening_key(account_id: str, month: str) -> dict[str, Attribute]:
+    """Where it stands what a month of an account begins with; together, the months that have entries."""
+    return key(f"ACC#{account_id}", f"{MONTH_SORT}{month}")
+
+
 def entries_partition(account_id: str, month: str) -> str:
     """The partition of an account's entries of one month; their sort key is the number, zero-padded."""
     return f"ENT#{account_id}#{month}"
@@ -68,18 +89,37 @@ def entry_sort(seq: int) -> str:
 
 
 def balance_of(item: Item) -> Balance:
-    """The balance that an item holds."""
-    return Balance(
-        account_id=item["account_id"]["S"],
-        owner=item["owner_subject"]["S"],
-        seq=int(item["seq"]["N"]),
-        available=int(item["available"]["N"]),
-        on_hold=int(item["on_hold"]["N"]),
-        opened_at=item["opened_at"]["S"],
-        month=item["month"]["S"],
-        last_hash=item["last_hash"]["S"],
-        frozen="frozen" in item,
-    )
+    """The balance that an item holds. Raises `Corrupted`."""
+    with _whole(item):
+        return Balance(
+            account_id=item["account_id"]["S"],
+            owner=item["owner_subject"]["S"],
+            seq=int(item["seq"]["N"]),
+            available=int(item["available"]["N"]),
+            on_hold=int(item["on_hold"]["N"]),
+            opened_at=item["opened_at"]["S"],
+            month=item["month"]["S"],
+            last_hash=item["last_hash"]["S"],
+            frozen="frozen" in item,
+            status=_one_of(get_args(AccountStatus), item["status"]["S"]),
+            pending_credits=int(item["pending_credits"]["N"]),
+        )
+
+
+def balance_or_halted(item: Item) -> Balance:
+    """The balance that an item holds; of a corrupted one a balance that counts as frozen, whose numbers
+    nobody may use: the account stands still, and others go on."""
+    try:
+        return balance_of(item)
+    except Corrupted:
+        owner = item.get("owner_subject", {}).get("S", "")
+        return Balance(account_of(item), owner, 0, 0, 0, "", "", GENESIS, frozen=True)
+
+
+def account_of(item: Item) -> str:
+    """The account that an item under an account's key belongs to, whatever else it says."""
+    account_id: str = item["pk"]["S"].removeprefix("ACC#")
+    return account_id
 
 
 def entry_item(entry: Entry) -> dict[str, Attribute]:
@@ -90,21 +130,41 @@ def entry_item(entry: Entry) -> dict[str, Attribute]:
 
 
 def entry_of(item: Item) -> Entry:
-    """The entry that an item holds."""
-    return Entry(
-        account_id=item["account_id"]["S"],
-        seq=int(item["seq"]["N"]),
-        kind=cast("EntryKind", item["kind"]["S"]),
-        transfer_id=_optional(item, "transfer_id"),
-        delta_available=int(item["delta_available"]["N"]),
-        delta_on_hold=int(item["delta_on_hold"]["N"]),
-        available_after=int(item["available_after"]["N"]),
-        on_hold_after=int(item["on_hold_after"]["N"]),
-        at=item["at"]["S"],
-        month=item["month"]["S"],
-        prev_hash=item["prev_hash"]["S"],
-        hash=item["hash"]["S"],
-    )
+    """The entry that an item holds. Raises `Corrupted`."""
+    with _whole(item):
+        return Entry(
+            account_id=item["account_id"]["S"],
+            seq=int(item["seq"]["N"]),
+            kind=_one_of(get_args(EntryKind), item["kind"]["S"]),
+            transfer_id=_optional(item, "transfer_id"),
+            delta_available=int(item["delta_available"]["N"]),
+            delta_on_hold=int(item["delta_on_hold"]["N"]),
+            available_after=int(item["available_after"]["N"]),
+            on_hold_after=int(item["on_hold_after"]["N"]),
+            at=item["at"]["S"],
+            month=item["month"]["S"],
+            prev_hash=item["prev_hash"]["S"],
+            hash=item["hash"]["S"],
+        )
+
+
+def opening_item(opening: MonthOpening) -> dict[str, Attribute]:
+    """What a month begins with, as an item."""
+    return opening_key(opening.account_id, opening.month) | attributes(vars(opening))
+
+
+def opening_of(item: Item) -> MonthOpening:
+    """What a month begins with. Raises `Corrupted`."""
+    with _whole(item):
+        return MonthOpening(
+            account_id=item["account_id"]["S"],
+            month=item["month"]["S"],
+            seq=int(item["seq"]["N"]),
+            available=int(item["available"]["N"]),
+            on_hold=int(item["on_hold"]["N"]),
+            last_hash=item["last_hash"]["S"],
+            status=_one_of(get_args(AccountStatus), item["status"]["S"]),
+        )
 
 
 def open_shard(transfer_id: str) -> str:
@@ -123,29 +183,32 @@ def transfer_item(transfer: Transfer) -> dict[str, Attribute]:
 
 
 def transfer_of(item: Item) -> Transfer:
-    """The transfer that an item holds."""
-    return Transfer(
-        transfer_id=item["transfer_id"]["S"],
-        kind=cast("Kind", item["kind"]["S"]),
-        status=cast("Status", item["status"]["S"]),
-        payer=item["payer"]["S"],
-        payee=item["payee"]["S"],
-        payer_owner=item["payer_owner"]["S"],
-        payee_owner=item["payee_owner"]["S"],
-        amount_cents=int(item["amount_cents"]["N"]),
-        description=_optional(item, "description"),
-        end_to_end_id=_optional(item, "end_to_end_id"),
-        created_at=item["created_at"]["S"],
-        expires_at=item["expires_at"]["S"],
-        due_at=_optional(item, "due_at"),
-        looks=int(item["looks"]["N"]),
-        decided_at=_optional(item, "decided_at"),
-        reason=_optional(item, "reason"),
-        request_hash=item["request_hash"]["S"],
-        request_id=_optional(item, "request_id"),
-        event_id=item["event_id"]["S"],
-        answer=item["answer"]["S"],
-    )
+    """The transfer that an item holds. Raises `Corrupted`."""
+    with _whole(item):
+        return Transfer(
+            transfer_id=item["transfer_id"]["S"],
+            kind=_one_of(get_args(Kind), item["kind"]["S"]),
+            status=_one_of(get_args(Status), item["status"]["S"]),
+            payer=item["payer"]["S"],
+            payee=item["payee"]["S"],
+            payer_owner=item["payer_owner"]["S"],
+            payee_owner=item["payee_owner"]["S"],
+            amount_cents=int(item["amount_cents"]["N"]),
+            description=_optional(item, "description"),
+            end_to_end_id=_optional(item, "end_to_end_id"),
+            created_at=item["created_at"]["S"],
+            expires_at=item["expires_at"]["S"],
+            due_at=_optional(item, "due_at"),
+            looks=int(item["looks"]["N"]),
+            decided_at=_optional(item, "decided_at"),
+            reason=_optional(item, "reason"),
+            request_hash=item["request_hash"]["S"],
+            request_id=_optional(item, "request_id"),
+            event_id=item["event_id"]["S"],
+            answer=item["answer"]["S"],
+            original_transfer_id=_optional(item, "original_transfer_id"),
+            returnable_cents=int(item["returnable_cents"]["N"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -157,12 +220,36 @@ class Mark:
 
 
 def found_of(item: Item | None) -> Transfer | Mark | None:
-    """What stands at a transfer's id: the transfer, the mark of a refusal, or nothing."""
+    """What stands at a transfer's id: the transfer, the mark of a refusal, or nothing. Raises `Corrupted`."""
     if item is None:
         return None
     if "refused" in item:
-        return Mark(int(item["refused"]["N"]), item["problem"]["S"])
+        with _whole(item):
+            return Mark(int(item["refused"]["N"]), item["problem"]["S"])
     return transfer_of(item)
+
+
+@contextmanager
+def _whole(item: Item) -> Iterator[None]:
+    """Says of an item that cannot be read which one it is, and why; the values stay unsaid."""
+    try:
+        yield
+    except KeyError as error:
+        name = error.args[0]
+        wrong = "is of another type" if name in {"S", "N"} else f"has no {name}"
+        raise Corrupted(_place(item), wrong) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Corrupted(_place(item), "holds a value that it cannot have") from error
+
+
+def _place(item: Item) -> str:
+    return " ".join(str(item.get(name, {}).get("S", "?")) for name in ("pk", "sk"))
+
+
+def _one_of(known: tuple[L, ...], value: str) -> L:
+    if value not in known:
+        raise ValueError(value)
+    return value
 
 
 def _optional(item: Item, name: str) -> str | None:

@@ -81,6 +81,17 @@ class Published:
     offset: int
 
 
+@dataclass(frozen=True)
+class Taken:
+    """An event that Kafka took, the time, and where it was put then."""
+
+    row: Row
+    topic: str
+    partition: int
+    offset: int
+    published_at: str
+
+
 def shard_of(transfer_id: str, shards: int) -> int:
     """The outbox shard of a transfer."""
     return zlib.crc32(transfer_id.encode()) % shards
@@ -154,6 +165,37 @@ class Outbox:
             ConsistentRead=True,
         )
         return _history_row(answer["Item"]) if "Item" in answer else None
+
+    def taken(self, transfer_id: str) -> list[Taken]:
+        """Every event of a transfer that Kafka took, and where it is."""
+        answer = dynamo.read(
+            self._client.query,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": text(f"HIS#{transfer_id}")},
+            ConsistentRead=True,
+        )
+        return [_taken_of(item) for item in answer["Items"]]
+
+    def still_waiting(self, transfer_id: str, shards: int) -> list[Row]:
+        """The events of a transfer that Kafka has not taken yet."""
+        shard = shard_of(transfer_id, shards)
+        rows: list[Row] = []
+        more: dict[str, Any] = {}
+        while True:
+            answer = dynamo.read(
+                self._client.query,
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                FilterExpression="transfer_id = :transfer",
+                ExpressionAttributeValues={":pk": text(f"OUT#{shard}"), ":transfer": text(transfer_id)},
+                ConsistentRead=True,
+                **more,
+            )
+            rows += [_row_of(item, shard) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                return rows
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def put_back(self, row: Row) -> None:
         """Puts a row where it was, unless it is there."""
@@ -283,6 +325,16 @@ def _history_row(item: dynamo.Item) -> Row:
         transfer_id=item["transfer_id"]["S"],
         event_id=item["event_id"]["S"],
         record=item["record"]["S"],
+    )
+
+
+def _taken_of(item: dynamo.Item) -> Taken:
+    return Taken(
+        row=_history_row(item),
+        topic=item["topic"]["S"],
+        partition=int(item["partition"]["N"]),
+        offset=int(item["offset"]["N"]),
+        published_at=item["published_at"]["S"],
     )
 
 

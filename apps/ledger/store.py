@@ -15,7 +15,7 @@ from typing import Any
 from apps.kit import dynamo
 from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
 from apps.kit.turns import GoOn, Turn, Turns
-from apps.ledger import account, items, outbox
+from apps.ledger import account, items, outbox, returns
 from apps.ledger import transfer as rules
 from apps.ledger.account import Balance, Posting, Refusal
 from apps.ledger.committer import BATCH, Balances, Committer, Found, Job, Known, Unread
@@ -23,11 +23,14 @@ from apps.ledger.group import AGAIN, Action, Decided, Writing
 from apps.ledger.items import Mark, attributes, number, text
 from apps.ledger.transfer import Attempt, Change, Order, Transfer
 
+StatusRule = Callable[[Balance, str], Posting | None]
+"""`account.block`, `account.unblock` or `account.close`."""
+
 READ_SECONDS = 4.0
 """Nobody waits longer for a turn to read; the read itself has an end of its own."""
-READ_KEYS = 100
-"""Of one BatchGetItem."""
 
+READ_TOGETHER = 100
+"""Items of one BatchGetItem."""
 MARK_DAYS = 1
 """How long the mark of a refusal is kept: an attempt in flight lives for seconds."""
 
@@ -55,10 +58,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class Standing:
-    """What stands at a transfer's id, and on the accounts that it concerns, as one call read it."""
+    """What stands at a transfer's id, and on the accounts that it concerns, as one call read it; and, for a
+    return, the original."""
 
     found: Transfer | Mark | None
     balances: Mapping[str, Balance]
+    original: Transfer | None = None
 
 
 class Superseded(Exception):  # noqa: N818
@@ -107,7 +112,10 @@ class Ledger:
         return found if isinstance(found, Transfer) else None
 
     def balance(self, account_id: str) -> Balance | None:
-        """The balance of an account, consistently read; an internal item that was never used is zero."""
+        """The balance of an account, consistently read; an internal item that was never used is zero.
+
+        Raises `Unavailable` or `items.Corrupted`.
+        """
         item = self._get(self._tables.accounts, items.balance_key(account_id))
         if item is not None:
             return items.balance_of(item)
@@ -115,12 +123,27 @@ class Ledger:
             return account.unopened(account_id, "", rules.iso(self.clock.now()))
         return None
 
-    def standing(self, transfer_id: str, account_ids: Iterable[str]) -> Standing:
-        """What stands at a transfer's id and on these accounts, in one call, which others may share.
+    def balances_of(self, account_ids: Iterable[str]) -> dict[str, Balance]:
+        """The balances of these accounts, each consistently read, in as few calls as there can be.
 
-        Raises `Unavailable`.
+        Raises `Unavailable` or `items.Corrupted`.
         """
-        look = _Look(transfer_id, sorted(set(account_ids)))
+        wanted = [items.balance_key(each) for each in sorted(set(account_ids))]
+        found: list[dynamo.Item] = []
+        for start in range(0, len(wanted), READ_TOGETHER):
+            keys = {self._tables.accounts: wanted[start : start + READ_TOGETHER]}
+            found += dynamo.read_together(self._client, keys)[self._tables.accounts]
+        return {each.account_id: each for each in map(items.balance_of, found)}
+
+    def standing(
+        self, transfer_id: str, account_ids: Iterable[str], original_id: str | None = None
+    ) -> Standing:
+        """What stands at a transfer's id and on these accounts, with the original of a return, in one call,
+        which others may share.
+
+        Raises `Unavailable`, or `items.Corrupted` for a transfer; a corrupted balance counts as frozen.
+        """
+        look = _Look(transfer_id, sorted(set(account_ids)), original_id)
         self._looks.take(look)
         return look.outcome()
 
@@ -140,7 +163,7 @@ class Ledger:
         earlier send may stand), `Superseded`, `Unavailable` (nothing was written) or `OutcomeUnknown`.
         """
         assert not isinstance(first.found, Transfer)
-        wish = _Hold(self, order, first.found, lifetime, render)
+        wish = _Hold(self, order, first.found, lifetime, render, first.original)
         read = {each: first.balances.get(each) for each in (order.payer, order.payee)}
         job = Job(order.transfer_id, wish, deadline, found=first.found, balances=read)
         self._holds.take(job)
@@ -255,6 +278,38 @@ class Ledger:
         )
         return [item["transfer_id"]["S"] for item in answer["Items"]]
 
+    def change_status(self, account_id: str, rule: StatusRule, deadline: Deadline) -> tuple[Balance, bool]:
+        """Blocks, unblocks or closes an account: gives the balance as it stands then, and whether this call
+        changed it. Doing it twice is doing it once, so any failure may simply be repeated.
+
+        Raises `LookupError` without such an account, `Refusal`, `Unavailable` or `OutcomeUnknown`.
+        """
+        tries = 0
+        unknown = False
+        while True:
+            try:
+                item = self._get(self._tables.accounts, items.balance_key(account_id))
+                if item is None:
+                    raise LookupError(f"no account has the id {account_id}")
+                balance = items.balance_or_halted(item)
+                posting = rule(balance, rules.iso(self.clock.now()))
+                if posting is None:
+                    return balance, unknown
+                dynamo.transact(self._client, self._posting(posting), deadline)
+            except Cancelled as cancelled:
+                unknown = unknown or cancelled.after_unknown
+                check_repeatable(cancelled, unknown=unknown)
+            except Unavailable as error:
+                if unknown:
+                    raise OutcomeUnknown from error
+                raise
+            else:
+                return posting.after, True
+            if deadline.passed:
+                raise (OutcomeUnknown if unknown else Unavailable)("contention")
+            dynamo.pause(tries)
+            tries += 1
+
     def opening(self, balance: Balance, grant: Change | None) -> list[Action]:
         """The ledger's part of opening an account: its balance at zero and, with a grant, its hold."""
         opened = account.open_account(balance, balance.opened_at)
@@ -269,7 +324,7 @@ class Ledger:
 
     def _look_together(self, looks: Sequence["_Look"], _: GoOn) -> None:
         """Reads for all in one call; where one of them cannot be read, for each alone."""
-        ids = sorted({look.key for look in looks})
+        ids = sorted({each for look in looks for each in look.transfers})
         accounts = sorted({each for look in looks for each in look.accounts})
         try:
             found, balances = self._read(ids, accounts)
@@ -285,7 +340,10 @@ class Ledger:
         else:
             for look in looks:
                 there = {each: balance for each in look.accounts if (balance := balances[each]) is not None}
-                look.answer(Standing(found[look.key], there))
+                original = found[look.original] if look.original is not None else None
+                look.answer(
+                    Standing(found[look.key], there, original if isinstance(original, Transfer) else None)
+                )
 
     def _read(
         self, transfer_ids: Sequence[str], account_ids: Sequence[str]
@@ -300,15 +358,15 @@ class Ledger:
             each: account.unopened(each, "", at) if account.is_internal(each) else None
             for each in account_ids
         }
-        for start in range(0, len(keys), READ_KEYS):
+        for start in range(0, len(keys), READ_TOGETHER):
             wanted: dict[str, list[dynamo.Item]] = {}
-            for table, key in keys[start : start + READ_KEYS]:
+            for table, key in keys[start : start + READ_TOGETHER]:
                 wanted.setdefault(table, []).append(key)
             answer = dynamo.read_together(self._client, wanted)
             for item in answer.get(self._tables.transactions, ()):
                 found[items.transfer_id_of(item)] = items.found_of(item)
             for item in answer.get(self._tables.accounts, ()):
-                balance = items.balance_of(item)
+                balance = items.balance_or_halted(item)
                 balances[balance.account_id] = balance
         return found, balances
 
@@ -342,11 +400,15 @@ class Ledger:
 
     def own_held(self, change: Change, seen: Mark | None) -> list[Action]:
         """The writes of a hold beside its posting."""
-        return [*self._put_held(change.transfer, seen), self._outbox_row(change)]
+        return [
+            *self._put_held(change.transfer, seen),
+            *self._returnable(change),
+            self._outbox_row(change),
+        ]
 
     def own_decided(self, change: Change) -> list[Action]:
         """The writes of a decision beside its postings."""
-        return [self._decide(change.transfer), self._outbox_row(change)]
+        return [self._decide(change.transfer), *self._returnable(change), self._outbox_row(change)]
 
     def _hold_together(self, jobs: Sequence[Job], go_on: GoOn) -> None:
         self._committer.in_turn(jobs, self._known, go_on)
@@ -370,8 +432,12 @@ class Ledger:
             ":held": text("HELD"),
             ":decided_at": text(transfer.decided_at),
             ":event_id": text(transfer.event_id),
+            ":returnable": number(transfer.returnable_cents),
         }
-        assignments = "#status = :status, decided_at = :decided_at, event_id = :event_id"
+        assignments = (
+            "#status = :status, decided_at = :decided_at, event_id = :event_id, "
+            "returnable_cents = :returnable"
+        )
         if transfer.reason is not None:
             values[":reason"] = text(transfer.reason)
             assignments += ", reason = :reason"
@@ -403,6 +469,8 @@ class Ledger:
                 ":opened_at": after.opened_at,
                 ":month": after.month,
                 ":last_hash": after.last_hash,
+                ":status": after.status,
+                ":pending_credits": after.pending_credits,
             }
         )
         condition = "attribute_not_exists(pk)"
@@ -413,15 +481,38 @@ class Ledger:
             self._tables.accounts,
             items.balance_key(after.account_id),
             "SET account_id = :account_id, owner_subject = :owner, seq = :seq, available = :available, "
-            "on_hold = :on_hold, opened_at = :opened_at, #month = :month, last_hash = :last_hash",
+            "on_hold = :on_hold, opened_at = :opened_at, #month = :month, last_hash = :last_hash, "
+            "#status = :status, pending_credits = :pending_credits",
             condition,
             values=values,
-            names={"#month": "month"},
+            names={"#month": "month", "#status": "status"},
         )
 
     def _entry(self, posting: Posting) -> list[Action]:
-        """What is written beside the balance for each posting on it."""
-        return [_put(self._tables.accounts, items.entry_item(posting.entry), **_ABSENT)]
+        """What is written beside the balance for each posting on it: its entry, and what a new month begins
+        with."""
+        actions = [_put(self._tables.accounts, items.entry_item(posting.entry), **_ABSENT)]
+        if posting.opens is not None:
+            actions.append(_put(self._tables.accounts, items.opening_item(posting.opens), **_ABSENT))
+        return actions
+
+    def _returnable(self, change: Change) -> list[Action]:
+        """What a return takes of its original, or gives back to it: only ever as much as is left there."""
+        if change.returnable is None:
+            return []
+        cents = change.returnable.cents
+        values = {":cents": number(abs(cents)), ":settled": text("SETTLED")}
+        left = " AND returnable_cents >= :cents" if cents < 0 else ""
+        return [
+            _update(
+                self._tables.transactions,
+                items.transfer_key(change.returnable.transfer_id),
+                f"SET returnable_cents = returnable_cents {'-' if cents < 0 else '+'} :cents",
+                f"#status = :settled{left}",
+                values=values,
+                names={"#status": "status"},
+            )
+        ]
 
     def _outbox_row(self, change: Change) -> Action:
         row = outbox.row_of(change.event, change.transfer, self._shards)
@@ -431,21 +522,29 @@ class Ledger:
 class _Look(Turn[Standing]):
     """One caller's wish to read."""
 
-    def __init__(self, transfer_id: str, accounts: Sequence[str]) -> None:
+    def __init__(self, transfer_id: str, accounts: Sequence[str], original_id: str | None) -> None:
         super().__init__(transfer_id, Deadline.after(READ_SECONDS))
         self.accounts = accounts
+        self.original = original_id if original_id != transfer_id else None
+
+    @property
+    def transfers(self) -> list[str]:
+        """The ids to read."""
+        return [self.key] if self.original is None else [self.key, self.original]
 
 
 @dataclass
 class _Hold:
     """Sets money aside. `seen` is what the request read first at its transfer's id: the mark that the hold's
-    own condition names, so that no attempt in flight anywhere can commit after a refusal."""
+    own condition names, so that no attempt in flight anywhere can commit after a refusal. `original` is what
+    a return gives back from, as the request read it; each further attempt reads it again."""
 
     ledger: Ledger
     order: Order
     seen: Mark | None
     lifetime: timedelta
     render: Callable[[Transfer], str]
+    original: Transfer | None
 
     def accounts(self, _: Found | Unread) -> Iterable[str]:
         """Payer and payee."""
@@ -460,7 +559,19 @@ class _Hold:
         # The mark that was read first may have ended: nothing waits for it any more.
         self.seen = found
         payer, payee = balances.get(self.order.payer), balances.get(self.order.payee)
-        change = rules.hold(self.order, payer, payee, self.lifetime, self.ledger.clock.attempt())
+        attempt = self.ledger.clock.attempt()
+        if self.order.original_transfer_id is None:
+            change = rules.hold(self.order, payer, payee, self.lifetime, attempt)
+        else:
+            original, self.original = self.original, None
+            change = returns.hold(
+                self.order,
+                original or self.ledger.transfer(self.order.original_transfer_id),
+                payer,
+                payee,
+                lifetime=self.lifetime,
+                attempt=attempt,
+            )
         return replace(change, transfer=replace(change.transfer, answer=self.render(change.transfer)))
 
     def own(self, change: Change) -> Sequence[Action]:
@@ -494,7 +605,7 @@ class _Decision:
         if found.status != "HELD":
             return found
         payer = _payer(found, balances)
-        if payer.on_hold < found.amount_cents and not payer.frozen:
+        if payer.on_hold < found.amount_cents and not payer.halted:
             # Another worker decided it after the transfer was read and before the balance was.
             return AGAIN
         return self.change(found, balances) or found

@@ -14,16 +14,20 @@ from typing import Literal
 from apps.kit.events import Event
 from apps.ledger import account
 from apps.ledger.account import Balance, Posting, Refusal
+from apps.ledger.entries import AccountStatus
 
 Status = Literal["HELD", "SETTLED", "REJECTED"]
-Kind = Literal["transfer", "grant"]
+Kind = Literal["transfer", "grant", "return"]
 
 SOURCE = "/gobanking/ledger"
-EVENT_VERSION = 1
+EVENT_VERSION = 2
+"""Version 2 names the original of a return."""
 HELD = "br.gobanking.transfer.held"
 SETTLED = "br.gobanking.transfer.settled"
 REJECTED = "br.gobanking.transfer.rejected"
 _EVENT_TYPES: Mapping[Status, str] = {"HELD": HELD, "SETTLED": SETTLED, "REJECTED": REJECTED}
+_UNPAYABLE: Mapping[AccountStatus, str] = {"BLOCKED": "payee_blocked", "CLOSED": "payee_closed"}
+"""Why a transfer is rejected, by the status of the account that it was for."""
 
 FIRST_LOOK = timedelta(seconds=5)
 LONGEST_LOOK = timedelta(minutes=5)
@@ -46,6 +50,7 @@ class Order:
     end_to_end_id: str | None
     request_hash: str
     request_id: str | None
+    original_transfer_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Transfer:
     """A transfer as it stands. Times are ISO 8601 UTC; `looks` counts what the sweep has done for it.
 
     `answer` is the body of the first response, byte for byte; `event_id` is that of the latest event.
+    `original_transfer_id` is what a return gives back from, and `returnable_cents` what is left to give back:
+    the whole amount of a transfer once it is SETTLED, nothing of a grant or a return.
     """
 
     transfer_id: str
@@ -75,6 +82,8 @@ class Transfer:
     request_id: str | None
     event_id: str
     answer: str = ""
+    original_transfer_id: str | None = None
+    returnable_cents: int = 0
 
     def seen_by(self, subject: str) -> bool:
         """Whether the subject is a party: payer and payee both see a transfer."""
@@ -82,12 +91,21 @@ class Transfer:
 
 
 @dataclass(frozen=True)
+class Returnable:
+    """How much more (above zero) or less (below) of a settled transfer can be returned."""
+
+    transfer_id: str
+    cents: int
+
+
+@dataclass(frozen=True)
 class Change:
-    """All that one transaction writes about one transfer."""
+    """All that one transaction writes about one transfer, and what that does to another one."""
 
     transfer: Transfer
     postings: tuple[Posting, ...]
     event: Event
+    returnable: Returnable | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +136,9 @@ def hold(
         raise Refusal("same_account", "An account cannot pay itself.")
     if payee is None or payee.internal:
         raise Refusal("payee_not_found", "No such account takes the money.")
+    if payee.status == "CLOSED":
+        # A block may be over by the time of settling; this is for good.
+        raise Refusal("payee_closed", "The account that would be paid is closed.")
     _check_parties(order, payer, payee)
     transfer = Transfer(
         transfer_id=order.transfer_id,
@@ -139,18 +160,26 @@ def hold(
         request_hash=order.request_hash,
         request_id=order.request_id,
         event_id=attempt.event_id,
+        original_transfer_id=order.original_transfer_id,
     )
     posting = account.hold(payer, order.amount_cents, order.transfer_id, attempt.at)
     return Change(transfer, (posting,), _event(transfer, attempt))
 
 
 def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: Attempt) -> Change:
-    """Moves held money to the payee, or back to the payer when the payee is gone. Raises `Frozen`."""
+    """Moves held money to the payee, or back to the payer when the payee is gone, blocked or closed. A payer
+    who is blocked pays all the same: the money was promised before. Raises `Frozen`."""
     assert transfer.status == "HELD"
     if payee is None:
         return reject(transfer, payer, "payee_unavailable", attempt)
     _check_parties(transfer, payer, payee)
+    if payee.halted:
+        raise account.Frozen(payee.account_id)
+    if payee.status != "ACTIVE":
+        return reject(transfer, payer, _UNPAYABLE[payee.status], attempt)
     settled = _decided(transfer, "SETTLED", None, attempt)
+    if transfer.kind == "transfer":
+        settled = replace(settled, returnable_cents=transfer.amount_cents)
     postings = (
         account.debit(payer, transfer.amount_cents, transfer.transfer_id, attempt.at),
         account.credit(payee, transfer.amount_cents, transfer.transfer_id, attempt.at),
@@ -159,12 +188,16 @@ def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: A
 
 
 def reject(transfer: Transfer, payer: Balance, reason: str, attempt: Attempt) -> Change:
-    """Gives held money back to the payer and says why. Raises `Frozen`."""
+    """Gives held money back to the payer and says why; what a return had taken of its original can be
+    returned again. Raises `Frozen`."""
     assert transfer.status == "HELD"
     _check_parties(transfer, payer, None)
     rejected = _decided(transfer, "REJECTED", reason, attempt)
     posting = account.release(payer, transfer.amount_cents, transfer.transfer_id, attempt.at)
-    return Change(rejected, (posting,), _event(rejected, attempt))
+    given_back = None
+    if transfer.original_transfer_id is not None:
+        given_back = Returnable(transfer.original_transfer_id, transfer.amount_cents)
+    return Change(rejected, (posting,), _event(rejected, attempt), given_back)
 
 
 def expired(transfer: Transfer, now: datetime) -> bool:
@@ -225,6 +258,7 @@ def _event(transfer: Transfer, attempt: Attempt) -> Event:
             "created_at": transfer.created_at,
             "decided_at": transfer.decided_at,
             "reason": transfer.reason,
+            "original_transfer_id": transfer.original_transfer_id,
         },
         request_id=transfer.request_id,
     )

@@ -1,6 +1,7 @@
-"""Transfers over HTTP: ask for one, look at it, list an account's."""
+"""Transfers over HTTP: ask for one, return one, look at it, list an account's."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -17,11 +18,27 @@ from apps.kit.problems import CODES, Problem, responses
 from apps.kit.service import CallerDep, IdempotencyKeyDep
 from apps.ledger.account import Refusal
 from apps.ledger.transfer import Transfer
-from apps.transaction.listing import Direction, Listing, Place
-from apps.transaction.request import SECONDS, KeyReused, Payment, Transfers, Unknown
+from apps.transaction.listing import Cursor, Direction, Listing
+from apps.transaction.request import SECONDS, Answer, GivingBack, KeyReused, Payment, Transfers, Unknown
 
 MAX_PAGE = 100
-REFUSALS = ("account_not_found", "account_frozen", "insufficient_funds", "payee_not_found", "same_account")
+UNDECIDED = ("unavailable", "outcome_unknown", "record_damaged")
+HOLD_REFUSALS = (
+    "account_not_found",
+    "account_frozen",
+    "account_blocked",
+    "account_closed",
+    "insufficient_funds",
+    "payee_not_found",
+    "payee_closed",
+)
+RETURN_REFUSALS = (
+    "transfer_not_found",
+    "not_the_payee",
+    "not_returnable",
+    "transfer_not_settled",
+    "return_exceeds_amount",
+)
 
 router = APIRouter(tags=["transfers"])
 
@@ -63,12 +80,24 @@ class RequestTransfer(BaseModel):
     )
 
 
+class ReturnTransfer(BaseModel):
+    """How much goes back, and why; several returns may share a transfer's amount."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount_cents: AmountCents
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=140, pattern=PRINTABLE)] = Field(
+        description="Shown as the return's description", examples=["Pedido errado"]
+    )
+
+
 class TransferView(BaseModel):
-    """A transfer as payer and payee see it. `reason` says why a REJECTED one was."""
+    """A transfer as payer and payee see it. `reason` says why a REJECTED one was. A return names the
+    transfer that it gives back from; of a settled transfer, `returnable_cents` can still be returned."""
 
     transfer_id: UUID
     status: Literal["HELD", "SETTLED", "REJECTED"]
-    kind: Literal["transfer", "grant"]
+    kind: Literal["transfer", "grant", "return"]
     from_account: str
     to_account: str
     amount_cents: int
@@ -77,6 +106,8 @@ class TransferView(BaseModel):
     created_at: datetime
     decided_at: datetime | None
     reason: str | None
+    original_transfer_id: UUID | None
+    returnable_cents: int
 
 
 class TransferList(BaseModel):
@@ -96,7 +127,7 @@ def rendered(transfer: Transfer) -> str:
     status_code=201,
     response_model=TransferView,
     responses=responses(
-        "idempotency_key_missing", "idempotency_key_reused", "unavailable", "outcome_unknown", *REFUSALS
+        "idempotency_key_missing", "idempotency_key_reused", "same_account", *UNDECIDED, *HOLD_REFUSALS
     ),
 )
 def request_transfer(
@@ -116,8 +147,97 @@ def request_transfer(
         description=body.description,
         request_id=request_id(),
     )
+    return _answered(lambda: service.transfers.request(payment, Deadline.after(SECONDS)))
+
+
+@router.post(
+    "/transfers/{transfer_id}/returns",
+    status_code=201,
+    response_model=TransferView,
+    responses=responses(
+        "idempotency_key_missing", "idempotency_key_reused", *UNDECIDED, *HOLD_REFUSALS, *RETURN_REFUSALS
+    ),
+)
+def return_transfer(
+    transfer_id: UUID, body: ReturnTransfer, caller: CallerDep, key: IdempotencyKeyDep, service: ServiceDep
+) -> Response:
+    """Give a settled transfer that you were paid back, or some of it. The return is a transfer of its own
+    (`kind` is `return`), from the account that was paid to the one that paid, and cannot itself be returned.
+
+    Only who was paid may: for the payer this is a 403, for anybody else there is no such transfer. Repeat the
+    request as that of any transfer.
+    """
+    giving = GivingBack(
+        subject=caller.subject,
+        key=key,
+        original_transfer_id=str(transfer_id),
+        amount_cents=body.amount_cents,
+        reason=body.reason,
+        request_id=request_id(),
+    )
+    return _answered(lambda: service.transfers.give_back(giving, Deadline.after(SECONDS)))
+
+
+@router.get(
+    "/transfers/{transfer_id}", responses=responses("transfer_not_found", "unavailable", "record_damaged")
+)
+def get_transfer(
+    transfer_id: UUID, caller: CallerDep, service: ServiceDep, response: Response
+) -> TransferView:
+    """A transfer that you pay or get. While it is not decided, `Retry-After` says when to look again."""
+    transfer = service.transfers.ledger.transfer(str(transfer_id))
+    if transfer is None or not transfer.seen_by(caller.subject):
+        raise Problem(404, "transfer_not_found", "You have no such transfer.")
+    if transfer.status == "HELD":
+        response.headers["Retry-After"] = "1"
+    return TransferView.model_validate(_view(transfer))
+
+
+@router.get("/transfers", responses=responses("account_not_found", "unavailable", "record_damaged"))
+def list_transfers(
+    account: UUID,
+    caller: CallerDep,
+    service: ServiceDep,
+    direction: Annotated[Direction | None, Query(description="Both if absent")] = None,
+    cursor: Annotated[str | None, Query(max_length=256, description="From the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+) -> TransferList:
+    """Transfers of one of your accounts, newest first. A new one may take a moment to appear.
+
+    A cursor goes on with the question of its first page: `direction` beside it is left out or the same.
+    """
+    balance = service.transfers.ledger.balance(str(account))
+    if balance is None or balance.owner != caller.subject:
+        raise Problem(404, "account_not_found", "You have no such account.")
+    place = _read(cursor, str(account), direction) if cursor is not None else None
+    asked = place.direction if place else direction
+    transfers, following = service.listing.page(str(account), asked, place.place if place else None, limit)
+    return TransferList(
+        transfers=[TransferView.model_validate(_view(each)) for each in transfers],
+        cursor=Cursor(following, str(account), asked).opaque() if following else None,
+    )
+
+
+def _read(cursor: str, account_id: str, direction: Direction | None) -> Cursor:
+    """The place that a client goes on from. What it asks for beside it must be what it asked for at first."""
     try:
-        answer = service.transfers.request(payment, Deadline.after(SECONDS))
+        found = Cursor.read(cursor)
+        if found.account_id != account_id or direction not in {None, found.direction}:
+            raise ValueError("belongs to a page of another account or direction")  # noqa: TRY301
+    except ValueError as error:
+        raise Problem(
+            422,
+            "invalid_request",
+            "The request is not valid.",
+            errors=[{"where": "query.cursor", "message": str(error)}],
+        ) from error
+    return found
+
+
+def _answered(request: Callable[[], Answer]) -> Response:
+    """The answer to a request that moves money, or the problem that it ended with."""
+    try:
+        answer = request()
     except Refusal as refusal:
         raise refused(refusal) from refusal
     except KeyReused as reused:
@@ -136,48 +256,6 @@ def request_transfer(
     if answer.replayed:
         headers["Idempotent-Replayed"] = "true"
     return Response(answer.transfer.answer, 201, headers, "application/json")
-
-
-@router.get("/transfers/{transfer_id}", responses=responses("transfer_not_found", "unavailable"))
-def get_transfer(
-    transfer_id: UUID, caller: CallerDep, service: ServiceDep, response: Response
-) -> TransferView:
-    """A transfer that you pay or get. While it is not decided, `Retry-After` says when to look again."""
-    transfer = service.transfers.ledger.transfer(str(transfer_id))
-    if transfer is None or not transfer.seen_by(caller.subject):
-        raise Problem(404, "transfer_not_found", "You have no such transfer.")
-    if transfer.status == "HELD":
-        response.headers["Retry-After"] = "1"
-    return TransferView.model_validate(_view(transfer))
-
-
-@router.get("/transfers", responses=responses("account_not_found", "unavailable"))
-def list_transfers(
-    account: UUID,
-    caller: CallerDep,
-    service: ServiceDep,
-    direction: Annotated[Direction | None, Query(description="Both if absent")] = None,
-    cursor: Annotated[str | None, Query(max_length=128, description="From the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
-) -> TransferList:
-    """Transfers of one of your accounts, newest first. A new one may take a moment to appear."""
-    balance = service.transfers.ledger.balance(str(account))
-    if balance is None or balance.owner != caller.subject:
-        raise Problem(404, "account_not_found", "You have no such account.")
-    try:
-        below = Place.read(cursor) if cursor is not None else None
-    except ValueError as error:
-        raise Problem(
-            422,
-            "invalid_request",
-            "The request is not valid.",
-            errors=[{"where": "query.cursor", "message": str(error)}],
-        ) from error
-    transfers, following = service.listing.page(str(account), direction, below, limit)
-    return TransferList(
-        transfers=[TransferView.model_validate(_view(each)) for each in transfers],
-        cursor=following.opaque() if following else None,
-    )
 
 
 def refused(refusal: Refusal) -> Problem:
@@ -199,4 +277,6 @@ def _view(transfer: Transfer) -> dict[str, object]:
         "created_at": transfer.created_at,
         "decided_at": transfer.decided_at,
         "reason": transfer.reason,
+        "original_transfer_id": transfer.original_transfer_id,
+        "returnable_cents": transfer.returnable_cents,
     }

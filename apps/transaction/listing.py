@@ -48,6 +48,29 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Cursor:
+    """Where the next page goes on. It keeps the question, so that no later page answers another one."""
+
+    place: Place
+    account_id: str
+    direction: Direction | None
+
+    def opaque(self) -> str:
+        """The cursor as clients carry it."""
+        return f"{self.place.opaque()}.{self.account_id}.{self.direction or 'both'}"
+
+    @classmethod
+    def read(cls, text: str) -> "Cursor":
+        """The cursor a client brings back. Raises `ValueError` when it is not one of ours."""
+        place, _, asked = text.partition(".")
+        account_id, _, direction = asked.partition(".")
+        known: dict[str, Direction | None] = {"out": "out", "in": "in", "both": None}
+        if direction not in known:
+            raise ValueError("is not a cursor that a page gave")
+        return cls(Place.read(place), account_id, known[direction])
+
+
+@dataclass(frozen=True)
 class Listing:
     """Reads the indexes `payer` and `payee`, which may lag behind a hold by moments."""
 

@@ -9,6 +9,7 @@ from apps.kit import dynamo, logs, service, settings
 from apps.kit.dynamo import TableCheck, Unavailable
 from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
+from apps.ledger.items import Corrupted
 from apps.ledger.store import Ledger, Tables
 from apps.transaction.api import TransferService, rendered, router
 from apps.transaction.listing import Listing
@@ -43,7 +44,10 @@ def main() -> None:
         errors={
             Unavailable: Problem(
                 503, "unavailable", "The ledger does not answer. Try again.", headers={"Retry-After": "1"}
-            )
+            ),
+            Corrupted: Problem(
+                500, "record_damaged", "A record of this is damaged. No money moves on it; we look into it."
+            ),
         },
         state={"service": TransferService(transfers, Listing(client, config.table_transactions))},
         verifier=Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids),

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from apps.kit.dynamo import Deadline, OutcomeUnknown, Unavailable
+from apps.ledger import returns
 from apps.ledger.account import Refusal
 from apps.ledger.items import Mark
-from apps.ledger.store import Ledger, RefusedAfterUnknown, Superseded
+from apps.ledger.store import Ledger, RefusedAfterUnknown, Standing, Superseded
 from apps.ledger.transfer import Order, Transfer
 from apps.pix import end_to_end_id
 
@@ -65,6 +66,29 @@ class Payment:
 
 
 @dataclass(frozen=True)
+class GivingBack:
+    """What a payee asks for who returns a transfer, or some of it, checked for shape."""
+
+    subject: str
+    key: str
+    original_transfer_id: str
+    amount_cents: int
+    reason: str
+    request_id: str | None
+
+    @property
+    def transfer_id(self) -> str:
+        """The id that this caller's key gives the return, which is a transfer of its own."""
+        return str(uuid.uuid5(_TRANSFERS, f"{self.subject}\nreturns\n{self.key}"))
+
+    @property
+    def request_hash(self) -> str:
+        """SHA-256 of what was asked for, to tell a replay from another request under the same key."""
+        content = ["return", self.original_transfer_id, self.amount_cents, self.reason]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
 class Answer:
     """The transfer that answers, and whether it was there before this request."""
 
@@ -88,7 +112,7 @@ class Transfers:
         """
         first = self.ledger.standing(payment.transfer_id, (payment.from_account, payment.to_account))
         if isinstance(first.found, Transfer):
-            return self._replay(first.found, payment)
+            return _replay(first.found, payment.request_hash)
         order = Order(
             transfer_id=payment.transfer_id,
             kind="transfer",
@@ -101,34 +125,70 @@ class Transfers:
             request_hash=payment.request_hash,
             request_id=payment.request_id,
         )
+        return self._hold(order, first, deadline)
+
+    def give_back(self, giving: GivingBack, deadline: Deadline) -> Answer:
+        """Holds the money of a return, or repeats what this key was answered before. Raises as `request`.
+
+        Its parties stand on the original, so balances are read after it; what stood at the return's own id
+        when this request began still counts.
+        """
+        first = self.ledger.standing(giving.transfer_id, (), giving.original_transfer_id)
+        if isinstance(first.found, Transfer):
+            return _replay(first.found, giving.request_hash)
+        try:
+            original = returns.check(first.original, giving.subject, giving.amount_cents)
+        except Refusal as refusal:
+            return self._refuse(giving.transfer_id, giving.request_hash, first.found, refusal)
+        parties = (original.payee, original.payer)
+        read = self.ledger.standing(giving.transfer_id, parties, giving.original_transfer_id)
+        order = Order(
+            transfer_id=giving.transfer_id,
+            kind="return",
+            subject=giving.subject,
+            payer=original.payee,
+            payee=original.payer,
+            amount_cents=giving.amount_cents,
+            description=giving.reason,
+            end_to_end_id=end_to_end_id.of_return(self.ispb, self.ledger.clock.now()),
+            request_hash=giving.request_hash,
+            request_id=giving.request_id,
+            original_transfer_id=original.transfer_id,
+        )
+        return self._hold(order, Standing(first.found, read.balances, read.original), deadline)
+
+    def _hold(self, order: Order, first: Standing, deadline: Deadline) -> Answer:
+        seen = first.found
+        assert not isinstance(seen, Transfer)
         try:
             transfer = self.ledger.hold(order, first, self.lifetime, self.render, deadline)
         except Refusal as refusal:
-            return self._refuse(payment, first.found, refusal)
+            return self._refuse(order.transfer_id, order.request_hash, seen, refusal)
         except Superseded as superseded:
             raise refusal_of(superseded.mark) from superseded
         except OutcomeUnknown as error:
-            raise Unknown(payment.transfer_id) from error
-        return self._replay(transfer, payment, replayed=False)
+            raise Unknown(order.transfer_id) from error
+        return _replay(transfer, order.request_hash, replayed=False)
 
-    def _refuse(self, payment: Payment, seen: Mark | None, refusal: Refusal) -> Answer:
+    def _refuse(self, transfer_id: str, request_hash: str, seen: Mark | None, refusal: Refusal) -> Answer:
         try:
-            transfer = self.ledger.refuse(payment.transfer_id, seen, _written(refusal))
+            transfer = self.ledger.refuse(transfer_id, seen, _written(refusal))
         except OutcomeUnknown as error:
-            raise Unknown(payment.transfer_id) from error
+            raise Unknown(transfer_id) from error
         except Unavailable as error:
             # Without its mark, the refusal does not stop a hold that was sent before it.
             if isinstance(refusal, RefusedAfterUnknown):
-                raise Unknown(payment.transfer_id) from error
+                raise Unknown(transfer_id) from error
             raise
         if transfer is None:
             raise refusal
-        return self._replay(transfer, payment)
+        return _replay(transfer, request_hash)
 
-    def _replay(self, transfer: Transfer, payment: Payment, *, replayed: bool = True) -> Answer:
-        if transfer.request_hash != payment.request_hash:
-            raise KeyReused(transfer.transfer_id)
-        return Answer(transfer, replayed)
+
+def _replay(transfer: Transfer, request_hash: str, *, replayed: bool = True) -> Answer:
+    if transfer.request_hash != request_hash:
+        raise KeyReused(transfer.transfer_id)
+    return Answer(transfer, replayed)
 
 
 def _written(refusal: Refusal) -> str:

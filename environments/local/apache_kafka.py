@@ -215,6 +215,9 @@ def acls(catalog: Catalog, names: Names[str]) -> Iterable[ACL]:
         for topic in sorted(topics_produced(catalog, service)):
             for operation in (ACLOperation.WRITE, ACLOperation.DESCRIBE):
                 yield _allowed(service.name, operation, ResourceType.TOPIC, names.topic(topic))
+        for topic in sorted(service.reads):
+            for operation in (ACLOperation.READ, ACLOperation.DESCRIBE):
+                yield _allowed(service.name, operation, ResourceType.TOPIC, names.topic(topic))
         if service.consumes is not None:
             topic, group = names.topic(service.consumes.topic), names.group(service.consumes.group)
             for operation in (ACLOperation.READ, ACLOperation.DESCRIBE):

@@ -34,6 +34,10 @@ class Api:
         """Reads."""
         return _answer(self._session.get(self._url + path, timeout=TIMEOUT_SECONDS))
 
+    def delete(self, path: str) -> Answer:
+        """Ends something."""
+        return _answer(self._session.delete(self._url + path, timeout=TIMEOUT_SECONDS))
+
     def post(self, path: str, body: dict[str, Any], key: str | None = None) -> Answer:
         """Asks for something once; `key` makes it the repetition of an earlier request."""
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}

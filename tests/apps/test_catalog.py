@@ -204,6 +204,11 @@ def test_what_is_there_is_found() -> None:
             id="consumed topic",
         ),
         pytest.param(
+            with_service(reads=frozenset({"posts"})),
+            "service 'van' reads 'posts', which is no topic; there is: bell, post, post.lost",
+            id="read topic",
+        ),
+        pytest.param(
             with_service(callers=frozenset({"counters"})),
             "service 'van' is called by 'counters', which is no service; there is: boy, counter, van",
             id="caller",
@@ -343,7 +348,16 @@ VARIABLES: dict[str, dict[str, str]] = {
     },
     "sweep_transfers": {"PORT": "8012", **LEDGER_TABLES, **SHARDS},
     "audit_ledger": {"PORT": "8013", **LEDGER_TABLES, **SHARDS, "AUDIT_SECONDS": "<audit_seconds>"},
-    "operators": {**LEDGER_TABLES, **SHARDS},
+    "operators": {
+        **LEDGER_TABLES,
+        **SHARDS,
+        **KAFKA,
+        "KAFKA_PRODUCES": "transfers",
+        "KAFKA_READS": "transfers,transfers.dead-letter",
+        "TOPIC_TRANSFERS": "test-transfers",
+        "TOPIC_TRANSFERS_DEAD_LETTER": "test-transfers.dead-letter",
+        "RETENTION_HOURS_TRANSFERS": "168",
+    },
 }
 
 SETTINGS: dict[str, type[JobSettings]] = {
@@ -471,7 +485,7 @@ WRITES_IDEMPOTENTLY = "kafka-cluster:WriteDataIdempotently"
 STATEMENTS: dict[str, list[dict[str, object]]] = {
     "gateway": [],
     "account": [
-        table("accounts", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"),
+        table("accounts", "BatchGetItem", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"),
         index("accounts", "owner"),
         table("transactions", "PutItem"),
         table("events", "PutItem"),
@@ -479,7 +493,7 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
     ],
     "transaction": [
         table("accounts", "BatchGetItem", "GetItem", "PutItem", "UpdateItem"),
-        table("transactions", "BatchGetItem", "DescribeTable", "GetItem", "PutItem"),
+        table("transactions", "BatchGetItem", "DescribeTable", "GetItem", "PutItem", "UpdateItem"),
         index("transactions", "payee", "payer"),
         table("events", "PutItem"),
         TABLE_KEY,
@@ -514,10 +528,18 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
         TABLE_KEY,
     ],
     "operators": [
-        table("accounts", "GetItem", "Query", "Scan", "UpdateItem"),
+        table("accounts", "GetItem", "PutItem", "Query", "Scan", "UpdateItem"),
         table("transactions", "GetItem"),
         table("events", "Query"),
         TABLE_KEY,
+        connect(WRITES_IDEMPOTENTLY),
+        produce("transfers"),
+        statement(
+            "KafkaRead",
+            ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"],
+            "topic/transfers",
+            "topic/transfers.dead-letter",
+        ),
     ],
 }
 
@@ -653,7 +675,14 @@ def test_variables_may_be_known_later(catalog: Catalog, name: str) -> None:
     now = environment(catalog, name, FakeNames())
     assert set(later) == set(now)
     literal = {key for key, value in later.items() if not isinstance(value, Output)}
-    listed = {"SERVICE", "PORT", "KAFKA_PRODUCES", "KAFKA_CONSUMES", "KAFKA_DEAD_LETTER"}
+    listed = {
+        "SERVICE",
+        "PORT",
+        "KAFKA_PRODUCES",
+        "KAFKA_CONSUMES",
+        "KAFKA_READS",
+        "KAFKA_DEAD_LETTER",
+    }
     assert {key for key in literal if not key.startswith("RETENTION_HOURS_")} == listed & set(now)
     assert {key: now[key] for key in literal} == {key: later[key] for key in literal}
 

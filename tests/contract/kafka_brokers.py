@@ -18,6 +18,7 @@ from apps.catalog import CATALOG, environment
 from apps.kit.events import Event
 from apps.kit.kafka import Producer
 from apps.kit.settings import KafkaSettings, read
+from apps.kit.topics import TopicReader
 from apps.kit.worker import Worker
 from environments.local import apache_kafka, tansu
 from environments.local.broker import Broker, BrokerUnavailable, is_ready, provision
@@ -57,6 +58,8 @@ class Place(Protocol):
 
     def producer(self, settings: KafkaSettings) -> Producer: ...
 
+    def reader(self, settings: KafkaSettings) -> TopicReader: ...
+
     def worker(self, handlers: Handlers, producer: Producer | None = None) -> Worker:
         """A worker with the settings of `settle_transfers`."""
         ...
@@ -79,6 +82,9 @@ class FakePlace:
     def producer(self, settings: KafkaSettings) -> Producer:
         return Producer(settings, self.broker.producer)
 
+    def reader(self, settings: KafkaSettings) -> TopicReader:
+        return TopicReader(settings, self.broker.reader)
+
     def worker(self, handlers: Handlers, producer: Producer | None = None) -> Worker:
         settings = self.settings("settle_transfers")
         topic, group = self.names.topic("transfers"), str(settings.kafka_group)
@@ -100,6 +106,7 @@ class RealPlace:
         self.broker = broker
         self.names = Prefixed(f"test{next(_prefixes)}", broker.bootstrap, broker.security)
         self._producers: list[Producer] = []
+        self._readers: list[TopicReader] = []
         provision(broker, CATALOG, self.names)
 
     def settings(self, service: str, **changes: str) -> KafkaSettings:
@@ -110,6 +117,11 @@ class RealPlace:
         producer = Producer(settings)
         self._producers.append(producer)
         return producer
+
+    def reader(self, settings: KafkaSettings) -> TopicReader:
+        reader = TopicReader(settings)
+        self._readers.append(reader)
+        return reader
 
     def worker(self, handlers: Handlers, producer: Producer | None = None) -> Worker:
         settings = self.settings("settle_transfers")
@@ -140,6 +152,8 @@ class RealPlace:
     def close(self) -> None:
         for producer in self._producers:
             producer.close()
+        for reader in self._readers:
+            reader.close()
 
 
 @contextmanager

@@ -105,10 +105,10 @@ def drift_and_unfreeze(bank: Environment, person: Person) -> None:
     until(frozen, bool)
     refused = pay(person, person.account_id.replace(person.account_id[0], "0"), 1)
     assert refused.body["code"] in {"account_frozen", "payee_not_found"}
-    assert operators(bank, "unfreeze", person.account_id) == 1
+    assert operators(bank, "accounts", "unfreeze", person.account_id) == 1
     assert frozen()
     change(-1)
-    assert operators(bank, "unfreeze", person.account_id) == 0
+    assert operators(bank, "accounts", "unfreeze", person.account_id) == 0
     assert not frozen()
 
 
@@ -132,6 +132,18 @@ def operators(bank: Environment, *arguments: str) -> int:
             check=False,
         )
     return done.returncode
+
+
+def give_back_close_and_look_back(ana: Person, bruno: Person) -> None:
+    """A return, an account that is opened and closed, and what was there."""
+    paid = settled(ana, pay(ana, bruno.account_id, 5))
+    back = bruno.api.post(f"/transfers/{paid['transfer_id']}/returns", {"amount_cents": 5, "reason": "no"})
+    assert settled(bruno, back)["status"] == "SETTLED"
+    body = {"name": "ana", "tax_id": ana.account["tax_id"], "account_type": "SVGS"}
+    second = ana.api.post("/accounts", body).body["account_id"]
+    assert ana.api.delete(f"/accounts/{second}").status == 204
+    at = paid["created_at"]
+    assert ana.api.get(f"/accounts/{ana.account_id}/balance?at={at}").status == 200
 
 
 def lose_the_brokers_memory(
@@ -171,6 +183,10 @@ def test_no_policy_has_an_action_that_nothing_needs(tmp_path: Path) -> None:
         assert ana.api.get(f"/transfers?account={ana.account_id}").body["transfers"][0] == first
         hold_without_a_worker(bank, ana, bruno)
         drift_and_unfreeze(bank, bruno)
+        give_back_close_and_look_back(ana, bruno)
+        assert operators(bank, "trace", str(first["transfer_id"])) == 0
+        assert operators(bank, "accounts", "block", ana.account_id) == 0
+        assert operators(bank, "accounts", "unblock", ana.account_id) == 0
         for _ in lose_the_brokers_memory(bank, kafka, process, ana, bruno):
             assert operators(bank, "audit") == 0
             for service in CATALOG.services:
@@ -188,6 +204,9 @@ REFUSED = [
     ("sweep_transfers", "delete_item", "events", {"Key": KEY}),
     ("audit_ledger", "put_item", "accounts", {"Item": KEY}),
     ("gateway", "get_item", "accounts", {"Key": KEY}),
+    ("operators", "delete_item", "accounts", {"Key": KEY}),
+    ("operators", "update_item", "transactions", {"Key": KEY}),
+    ("operators", "put_item", "events", {"Item": KEY}),
 ]
 
 

@@ -83,6 +83,7 @@ def test_what_is_not_yours_does_not_exist(bank: Environment, ana: Person, bruno:
     for path in (
         f"/accounts/{ana.account_id}",
         f"/accounts/{ana.account_id}/entries",
+        f"/accounts/{ana.account_id}/balance",
         f"/transfers/{transfer['transfer_id']}",
         f"/transfers?account={ana.account_id}",
     ):
@@ -227,10 +228,12 @@ def test_the_description_and_its_page_are_public(bank: Environment) -> None:
     assert set(document["paths"]) == {
         "/accounts",
         "/accounts/{account_id}",
+        "/accounts/{account_id}/balance",
         "/accounts/{account_id}/entries",
         "/balances",
         "/transfers",
         "/transfers/{transfer_id}",
+        "/transfers/{transfer_id}/returns",
     }
     page = requests.get(f"{url}/docs", timeout=10)
     assert "/transfers" in page.text

@@ -103,7 +103,7 @@ def test_a_worker_takes_no_connection_and_reaches_the_brokers() -> None:
 def test_a_job_has_a_policy_too() -> None:
     found = policy(REAL, REAL.service("operators"), AT, "gateway")
     assert found["ingress"] == []
-    assert found["egress"] == [DNS, DYNAMODB, AGENT]
+    assert found["egress"] == [DNS, DYNAMODB, BROKERS, AGENT]
 
 
 def test_without_interface_endpoints_the_isolated_subnets_answer_no_secret() -> None:

@@ -1,9 +1,10 @@
 """Accounts in memory, with the promises of the store on DynamoDB."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from apps.account.account import BRANCH, Opening, Profile, number_of
+from apps.account.history import Then
 from apps.account.store import AccountStore
 from apps.kit.dynamo import Deadline
 from apps.ledger import account
@@ -12,13 +13,16 @@ from apps.ledger.entries import Entry, EntryKind
 
 
 class FakeStore(AccountStore):
-    """`fails` is raised by whatever is asked next, as DynamoDB would have it."""
+    """`fails` is raised by whatever is asked next, as DynamoDB would have it; `reads` counts how often many
+    balances were read together."""
 
     def __init__(self) -> None:
         self.profiles: dict[str, Profile] = {}
         self.balances: dict[str, Balance] = {}
         self.entries: list[Entry] = []
         self.fails: Exception | None = None
+        self.close_fails: Exception | None = None
+        self.reads = 0
 
     def profile(self, account_id: str) -> Profile | None:
         self._answer()
@@ -31,6 +35,27 @@ class FakeStore(AccountStore):
     def balance(self, account_id: str) -> Balance:
         self._answer()
         return self.balances[account_id]
+
+    def balances_of(self, account_ids: Iterable[str]) -> dict[str, Balance]:
+        self._answer()
+        self.reads += 1
+        return {each: self.balances[each] for each in account_ids}
+
+    def close(self, account_id: str, deadline: Deadline) -> None:
+        if self.close_fails is not None:
+            raise self.close_fails
+        assert not deadline.passed
+        posting = account.close(self.balances[account_id], "2026-11-25T13:00:00.000Z")
+        if posting is not None:
+            self.balances[account_id] = posting.after
+            self.entries.append(posting.entry)
+
+    def at_moment(self, balance: Balance, moment: str) -> Then:
+        self._answer()
+        there = [each for each in self.entries if each.account_id == balance.account_id and each.at <= moment]
+        if not there:
+            return Then(0, 0, 0)
+        return Then(there[-1].seq, there[-1].available_after, there[-1].on_hold_after)
 
     def entries_before(
         self, account_id: str, month: str, below: int | None, limit: int

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ def store() -> FakeStore:
 
 @pytest.fixture
 def client(store: FakeStore) -> Iterator[TestClient]:
-    with served(router, {"service": AccountService(store, ISPB)}) as opened:
+    service = AccountService(store, ISPB, lambda: datetime(2026, 12, 24, 18, 0, tzinfo=UTC))
+    with served(router, {"service": service}) as opened:
         yield opened
 
 
@@ -63,6 +65,7 @@ def test_an_opened_account_is_answered_with_its_place(client: TestClient) -> Non
     assert "idempotent-replayed" not in answer.headers
     looked_at = get(client, answer.headers["location"]).json()
     assert (looked_at.pop("available_cents"), looked_at.pop("on_hold_cents")) == (0, 0)
+    assert looked_at.pop("status") == "ACTIVE"
     for shown in (account, looked_at):
         shown["opened_at"] = datetime.fromisoformat(shown["opened_at"])
     assert looked_at == account
@@ -144,7 +147,7 @@ def test_a_bad_opening_says_where_and_opens_nothing(
     assert store.profiles == {}
 
 
-@pytest.mark.parametrize("path", ["/accounts/{}", "/accounts/{}/entries"])
+@pytest.mark.parametrize("path", ["/accounts/{}", "/accounts/{}/entries", "/accounts/{}/balance"])
 def test_what_is_not_yours_is_not_there(client: TestClient, path: str) -> None:
     account_id = opened(client)
     others = get(client, path.format(account_id), BETO)
@@ -156,7 +159,14 @@ def test_what_is_not_yours_is_not_there(client: TestClient, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/accounts", "/balances", f"/accounts/{NOBODYS}", f"/accounts/{NOBODYS}/entries"]
+    "path",
+    [
+        "/accounts",
+        "/balances",
+        f"/accounts/{NOBODYS}",
+        f"/accounts/{NOBODYS}/entries",
+        f"/accounts/{NOBODYS}/balance",
+    ],
 )
 def test_nobody_sees_anything_without_a_token(client: TestClient, path: str) -> None:
     problem(client.get(path), 401, "unauthenticated")
@@ -242,7 +252,8 @@ def test_a_statement_is_of_the_days_that_were_asked_for(
     [
         ("cursor=abc", "query.cursor"),
         ("cursor=", "query.cursor"),
-        ("cursor=" + "a" * 65, "query.cursor"),
+        ("cursor=" + "a" * 257, "query.cursor"),
+        ("kind=cash", "query.kind.0"),
         ("limit=0", "query.limit"),
         ("limit=201", "query.limit"),
         ("limit=x", "query.limit"),
@@ -257,3 +268,157 @@ def test_a_bad_question_says_where(client: TestClient, store: FakeStore, query: 
 
 def test_an_id_that_is_none_is_a_bad_request(client: TestClient) -> None:
     problem(get(client, "/accounts/1"), 422, "invalid_request")
+
+
+def delete(client: TestClient, account_id: str, subject: str = ANA) -> Response:
+    return client.delete(f"/accounts/{account_id}", headers=signed_in(subject))
+
+
+def test_an_empty_account_is_closed_and_closing_again_changes_nothing(
+    client: TestClient, store: FakeStore
+) -> None:
+    account_id, other = opened(client), opened(client, BODY | {"account_type": "SVGS"}, key="second")
+    for _ in range(2):
+        answer = delete(client, account_id)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "content-type" not in answer.headers
+    assert get(client, f"/accounts/{account_id}").json()["status"] == "CLOSED"
+    assert [each["status"] for each in get(client, "/accounts").json()["accounts"]] == ["CLOSED", "ACTIVE"]
+    assert [each["account_id"] for each in get(client, "/balances").json()["accounts"]] == [other]
+    kinds = get(client, f"/accounts/{account_id}/entries?kind=close").json()["entries"]
+    assert [(each["kind"], each["amount_cents"]) for each in kinds] == [("close", 0)]
+
+
+def test_an_account_with_money_is_not_closed_and_says_what_is_left(
+    client: TestClient, store: FakeStore
+) -> None:
+    account_id = opened(client)
+    store.write(account_id, "credit", "2026-11-25T12:00:01.000Z", 700)
+    store.write(account_id, "hold", "2026-11-25T12:00:02.000Z", -200, 200)
+    document = problem(delete(client, account_id), 409, "account_not_empty")
+    left = {name: document[name] for name in document if name.endswith("_cents")}
+    assert left == {"available_cents": 500, "on_hold_cents": 200, "pending_credits_cents": 0}
+    assert get(client, f"/accounts/{account_id}").json()["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [({"status": "BLOCKED"}, "account_blocked"), ({"frozen": True}, "account_frozen")]
+)
+def test_an_account_that_the_bank_has_stopped_is_not_closed(
+    client: TestClient, store: FakeStore, change: dict[str, Any], code: str
+) -> None:
+    account_id = opened(client)
+    store.balances[account_id] = replace(store.balances[account_id], **change)
+    problem(delete(client, account_id), 409, code)
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [(OutcomeUnknown(), 504, "outcome_unknown"), (Unavailable(), 503, "unavailable")],
+)
+def test_a_closing_that_fails_may_be_repeated(
+    client: TestClient, store: FakeStore, failure: Exception, status: int, code: str
+) -> None:
+    account_id = opened(client)
+
+    store.close_fails = failure
+    answer = delete(client, account_id)
+    problem(answer, status, code)
+    assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("subject", [BETO, None], ids=["somebody else", "nobody"])
+def test_only_its_owner_closes_an_account(client: TestClient, store: FakeStore, subject: str | None) -> None:
+    account_id = opened(client)
+    if subject is None:
+        problem(client.delete(f"/accounts/{account_id}"), 401, "unauthenticated")
+    else:
+        problem(delete(client, account_id, subject), 404, "account_not_found")
+    assert store.balances[account_id].status == "ACTIVE"
+
+
+def test_all_balances_are_read_together(client: TestClient, store: FakeStore) -> None:
+    for number in range(5):
+        opened(client, key=f"key-{number}")
+    for path in ("/accounts", "/balances"):
+        store.reads = 0
+        assert len(get(client, path).json()["accounts"]) == 5
+        assert store.reads == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "seqs"),
+    [
+        ("kind=credit", [4, 1]),
+        ("kind=hold", [2]),
+        ("kind=debit&kind=hold", [3, 2]),
+        ("kind=credit&kind=debit", [4, 3, 1]),
+        ("kind=block", []),
+        ("kind=hold&from=2026-11-27", []),
+    ],
+)
+def test_a_statement_is_of_the_kinds_that_were_asked_for(
+    client: TestClient, store: FakeStore, query: str, seqs: list[int]
+) -> None:
+    body = get(client, f"/accounts/{history(client, store)}/entries?{query}").json()
+    assert [each["seq"] for each in body["entries"]] == seqs
+
+
+def test_the_next_page_has_not_forgotten_what_the_first_was_asked(
+    client: TestClient, store: FakeStore
+) -> None:
+    path = f"/accounts/{history(client, store)}/entries"
+    asked = "from=2026-11-26&to=2026-12-31&kind=credit&kind=debit&kind=hold"
+    first = get(client, f"{path}?{asked}&limit=2").json()
+    assert [each["seq"] for each in first["entries"]] == [4, 3]
+    for beside in ("", f"&{asked}"):
+        second = get(client, f"{path}?cursor={first['cursor']}{beside}").json()
+        assert [each["seq"] for each in second["entries"]] == [2]
+    other = get(client, f"{path}?cursor={first['cursor']}&from=2026-11-25")
+    assert [each["where"] for each in problem(other, 422, "invalid_request")["errors"]] == ["query.cursor"]
+
+
+@pytest.mark.parametrize(
+    ("at", "expected"),
+    [
+        ("2026-11-25T12:00:00Z", (0, 0, 0)),
+        ("2026-11-25T12:00:01Z", (1, 700, 0)),
+        ("2026-11-26T12:00:01.999Z", (1, 700, 0)),
+        ("2026-11-26T09:00:02-03:00", (2, 500, 200)),
+        ("2026-11-27T12:00:03Z", (3, 500, 0)),
+        ("2026-12-24T18:00:00Z", (4, 503, 0)),
+    ],
+)
+def test_a_past_balance_is_what_was_there_at_that_moment(
+    client: TestClient, store: FakeStore, at: str, expected: tuple[int, int, int]
+) -> None:
+    answer = get(client, f"/accounts/{history(client, store)}/balance?at={at}")
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert (body["seq"], body["available_cents"], body["on_hold_cents"]) == expected
+    assert datetime.fromisoformat(body["at"]) == datetime.fromisoformat(at)
+
+
+def test_without_a_moment_it_is_the_balance_of_now(client: TestClient, store: FakeStore) -> None:
+    body = get(client, f"/accounts/{history(client, store)}/balance").json()
+    assert (body["seq"], body["available_cents"], body["on_hold_cents"]) == (4, 503, 0)
+
+
+@pytest.mark.parametrize("at", ["2026-11-25T11:59:59.999Z", "0001-01-01T00:00:00%2B14:00"])
+def test_before_the_opening_there_is_no_balance_not_even_zero(
+    client: TestClient, store: FakeStore, at: str
+) -> None:
+    answer = get(client, f"/accounts/{history(client, store)}/balance?at={at}")
+    document = problem(answer, 404, "before_opening")
+    assert document["opened_at"] == "2026-11-25T12:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    "at",
+    ["2026-12-24T18:00:00.001Z", "9999-12-31T23:59:59-14:00", "2026-11-26", "2026-11-26T12:00:00", "then"],
+)
+def test_a_moment_that_is_none_or_still_to_come_is_a_bad_question(
+    client: TestClient, store: FakeStore, at: str
+) -> None:
+    answer = get(client, f"/accounts/{history(client, store)}/balance?at={at}")
+    assert [each["where"] for each in problem(answer, 422, "invalid_request")["errors"]] == ["query.at"]

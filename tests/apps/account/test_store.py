@@ -173,7 +173,12 @@ def test_while_the_treasury_is_frozen_first_accounts_wait_and_others_open() -> N
     table = Table()
     betos = another(subject="beto", tax_id="11144477735")
     opened(table, betos)
-    (used,) = [each for name, each in table.items.items() if name[1].startswith("ACC#treasury#")]
+    (used,) = [
+        each
+        for _, pk, sk in list(table.items)
+        if pk.startswith("ACC#treasury#") and sk == "BAL"
+        for each in [table.items["accounts", pk, sk]]
+    ]
     for number in range(INTERNAL_ITEMS):
         account_id = f"treasury#{number}"
         frozen = {"account_id": {"S": account_id}, "owner_subject": {"S": ""}, "frozen": {"BOOL": True}}

@@ -2,13 +2,14 @@
 
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from apps.consumers.audit_ledger import audit, run
+from apps.consumers.audit_ledger import FULL_EVERY, audit, run
 from apps.ledger import items
-from apps.ledger.audit import Auditor
+from apps.ledger.audit import Auditor, Report
 from apps.ledger.store import Clock
 from tests.apps.kit.faulty_dynamo import Faulty, refuse
 from tests.apps.ledger.bank import Bank, fake_bank
@@ -158,3 +159,28 @@ def test_an_audit_shows_a_heartbeat_for_each_account_and_each_transfer(bank: Ban
     beats: list[None] = []
     report = audit(bank.auditor, lambda: beats.append(None))
     assert len(beats) >= report.accounts + report.transfers
+
+
+def test_most_audits_begin_with_last_month_and_every_few_are_of_everything(bank: Bank) -> None:
+    class Asked(Auditor):
+        def __init__(self) -> None:
+            super().__init__(bank.raw, bank.tables, 1, clock=Clock(now=bank.time))
+            self.since: list[str | None] = []
+
+        def audit(self, beat: Callable[[], None] = lambda: None, since: str | None = None) -> Report:
+            self.since.append(since)
+            return super().audit(lambda: None, since)
+
+    auditor, stop = Asked(), Stop(beats=2 * FULL_EVERY)
+    run(auditor, 0, stop, stop.beat)
+    assert auditor.since == [None, *["202610"] * (FULL_EVERY - 1)] * 2
+
+
+def test_an_account_that_cannot_be_read_is_frozen_all_the_same(bank: Bank) -> None:
+    ana = bank.rich("ana")
+    place = {"TableName": bank.tables.accounts, "Key": items.balance_key(ana)}
+    item = {name: value for name, value in bank.raw.get_item(**place)["Item"].items() if name != "seq"}
+    bank.raw.put_item(TableName=bank.tables.accounts, Item=item)
+    report = audit(bank.auditor)
+    assert [(each.account_id, each.what) for each in report.drift] == [(ana, "unreadable_balance")]
+    assert "frozen" in bank.raw.get_item(**place)["Item"]

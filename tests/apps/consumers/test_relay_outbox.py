@@ -488,6 +488,24 @@ def test_it_tells_the_age_of_the_oldest_event_now_and_then(
     assert told == [[0.0], [], [0.0]]
 
 
+def test_how_long_an_event_waited_at_most_is_told_with_the_next_report(
+    bank: Bank, broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worker = relay(bank, broker)
+    worker.turn()
+    capsys.readouterr()
+    event(bank)
+    bank.time.moment += timedelta(seconds=7) - 2 * MOMENT
+    event(bank)
+    worker.turn()
+    bank.time.moment += REPORT
+    worker.turn()
+    assert metrics(capsys, "relay_lag_seconds") == [7.0]
+    bank.time.moment += REPORT
+    worker.turn()
+    assert metrics(capsys, "relay_lag_seconds") == [0.0]
+
+
 def test_while_kafka_is_away_the_outbox_is_told_to_age(
     bank: Bank, broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:

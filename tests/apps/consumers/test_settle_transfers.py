@@ -205,3 +205,20 @@ def test_an_unknown_outcome_makes_all_events_of_the_poll_come_again(bank: Bank) 
     assert len({id(each) for each in answers}) == 2
     assert Settlement(bank.ledger).settle([event, event]) == [None, None]
     assert state(bank, event)[0] == "SETTLED"
+
+
+def test_a_damaged_transfer_is_told_and_lets_the_others_go_on(
+    bank: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = held(bank)
+    place = {
+        "TableName": bank.tables.transactions,
+        "Key": items.transfer_key(str(event.data["transfer_id"])),
+    }
+    whole = bank.raw.get_item(**place)["Item"]
+    damaged = {name: value for name, value in whole.items() if name != "amount_cents"}
+    bank.raw.put_item(TableName=bank.tables.transactions, Item=damaged)
+    assert Settlement(bank.ledger).settle([event]) == [None]
+    assert "damaged_records" in capsys.readouterr().out
+    bank.raw.put_item(TableName=bank.tables.transactions, Item=whole)
+    assert state(bank, event) == BEFORE

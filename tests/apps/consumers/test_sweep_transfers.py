@@ -1,11 +1,12 @@
 """The sweep ends holds whose time is over, and brings events back that Kafka took once: nothing else."""
 
+import json
 import threading
 from datetime import datetime, timedelta
 
 import pytest
 
-from apps.consumers.sweep_transfers import REST_SECONDS, Sweep
+from apps.consumers.sweep_transfers import REPORT, REST_SECONDS, Sweep
 from apps.ledger import items
 from apps.ledger.entries import Drift
 from apps.ledger.items import OPEN_SHARDS
@@ -201,3 +202,43 @@ def test_it_goes_through_every_shard_with_a_heartbeat_for_each_and_for_each_tran
 
 def shard_of(transfer_id: str) -> int:
     return int(items.open_shard(transfer_id))
+
+
+def hold_ages(capsys: pytest.CaptureFixture[str]) -> list[float]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line["hold_age_seconds"] for line in lines if "hold_age_seconds" in line]
+
+
+def test_the_age_of_the_oldest_hold_is_told_every_few_minutes(
+    bank: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transfer, _ = held(bank)
+    worker = sweep(bank)
+    worker.report()
+    assert hold_ages(capsys) == [0.0]
+    bank.time.moment += REPORT
+    worker.look(transfer.transfer_id)
+    worker.report()
+    bank.time.moment += timedelta(seconds=1)
+    worker.report()
+    assert hold_ages(capsys) == [REPORT.total_seconds()]
+    bank.ledger.settle(transfer.transfer_id, (), soon())
+    bank.time.moment += REPORT
+    worker.look(transfer.transfer_id)
+    worker.report()
+    assert hold_ages(capsys) == [0.0]
+
+
+def test_a_damaged_transfer_does_not_keep_the_sweep_from_the_others(bank: Bank) -> None:
+    first, _ = held(bank)
+    while True:
+        second = bank.pay("ana", first.payer, first.payee, 1).transfer
+        if items.open_shard(second.transfer_id) == items.open_shard(first.transfer_id):
+            break
+    key = items.transfer_key(first.transfer_id)
+    whole = bank.raw.get_item(TableName=bank.tables.transactions, Key=key)["Item"]
+    damaged = {name: value for name, value in whole.items() if name != "payer_owner"}
+    bank.raw.put_item(TableName=bank.tables.transactions, Item=damaged)
+    bank.time.moment += EXPIRY
+    assert sweep(bank).turn(int(items.open_shard(first.transfer_id))) >= 2
+    assert now_as(bank, second.transfer_id).status == "REJECTED"

@@ -19,6 +19,7 @@ class Stored(NamedTuple):
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
     leader_epoch: int = 0
+    timestamp: int = 1_795_608_000_000
 
 
 class Report(NamedTuple):
@@ -57,6 +58,10 @@ class FakeBroker:
     def consumer(self, topic: str, group: str) -> "FakeConsumer":
         self.connect()
         return FakeConsumer(self, topic, group)
+
+    def reader(self) -> "FakeReader":
+        self.connect()
+        return FakeReader(self)
 
     def connect(self) -> None:
         self.connections += 1
@@ -162,6 +167,50 @@ class FakeConsumer:
         return SimpleNamespace(state=MemberState.STABLE)
 
     def close(self, *, timeout_ms: int) -> None:
+        self.closed = True
+
+
+class FakeReader:
+    """A consumer without a group. `cut` is how many of each partition's oldest records have ended."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self.broker = broker
+        self.positions: dict[Any, int] = {}
+        self.cut = 0
+        self.closed = False
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return set(range(self.broker.topics[topic])) if topic in self.broker.topics else None
+
+    def assign(self, partitions: Sequence[Any]) -> None:
+        self.positions = dict.fromkeys(partitions, 0)
+
+    def seek(self, partition: Any, offset: int) -> None:
+        self.positions[partition] = offset
+
+    def position(self, partition: Any) -> int:
+        return self.positions[partition]
+
+    def beginning_offsets(self, partitions: Sequence[Any]) -> dict[Any, int]:
+        return {each: min(self.cut, len(self.broker.logs.get(each, []))) for each in partitions}
+
+    def end_offsets(self, partitions: Sequence[Any]) -> dict[Any, int]:
+        if self.broker.away:
+            raise KafkaTimeoutError
+        return {each: len(self.broker.logs.get(each, [])) for each in partitions}
+
+    def poll(self, timeout_ms: int) -> dict[Any, list[Stored]]:
+        if self.broker.away:
+            raise KafkaConnectionError
+        batches = {}
+        for partition, position in self.positions.items():
+            # One at a time, so that whoever reads must go on.
+            if records := self.broker.logs.get(partition, [])[position : position + 1]:
+                batches[partition] = records
+                self.positions[partition] += 1
+        return batches
+
+    def close(self) -> None:
         self.closed = True
 
 

@@ -62,6 +62,10 @@ def test_variables_of_others_are_no_concern() -> None:
     assert read(JobSettings, {**JOB, "PATH": "/bin", "PORT": "no number"}) == read(JobSettings, JOB)
 
 
+class PortAndTopics(ServiceSettings, KafkaSettings):
+    """What a worker with a topic reads."""
+
+
 def test_all_that_is_wrong_is_said_at_once_by_name() -> None:
     wrong = {
         "SERVICE": "test",
@@ -74,7 +78,7 @@ def test_all_that_is_wrong_is_said_at_once_by_name() -> None:
         "KAFKA_CONSUMES": "letters",
         "TOPIC_LETTERS": "",
     }
-    lines = said(KafkaSettings, wrong)
+    lines = said(PortAndTopics, wrong)
     assert [line.partition(":")[0] for line in lines] == [
         "- AWS_REGION",
         "- ENVIRONMENT",

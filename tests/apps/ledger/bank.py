@@ -13,8 +13,9 @@ from apps.ledger import items
 from apps.ledger.audit import Auditor
 from apps.ledger.outbox import Outbox
 from apps.ledger.store import Clock, Ledger, Tables
+from apps.ledger.transfer import Transfer
 from apps.transaction.api import rendered
-from apps.transaction.request import Answer, Payment, Transfers
+from apps.transaction.request import Answer, GivingBack, Payment, Transfers
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.kit.faulty_dynamo import Faulty
 
@@ -60,6 +61,23 @@ class Bank:
     def pay(self, subject: str, payer: str, payee: str, cents: int, key: str | None = None) -> Answer:
         payment = Payment(subject, key or uuid.uuid4().hex, payer, payee, cents, None, None)
         return self.transfers.request(payment, soon())
+
+    def paid(self, subject: str, payer: str, payee: str, cents: int) -> str:
+        """A transfer that has arrived."""
+        transfer_id = self.pay(subject, payer, payee, cents).transfer.transfer_id
+        self.settle_all()
+        return transfer_id
+
+    def give_back(
+        self, subject: str, original: str, cents: int, key: str | None = None, seconds: float = 2
+    ) -> Answer:
+        giving = GivingBack(subject, key or uuid.uuid4().hex, original, cents, "a test", None)
+        return self.transfers.give_back(giving, Deadline.after(seconds))
+
+    def standing_of(self, transfer_id: str) -> Transfer:
+        found = self.ledger.transfer(transfer_id)
+        assert found is not None
+        return found
 
     def settle_all(self) -> None:
         """What relay and worker do, without Kafka."""

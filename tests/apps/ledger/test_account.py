@@ -16,6 +16,8 @@ from apps.ledger.account import (
     Frozen,
     Posting,
     Refusal,
+    block,
+    close,
     credit,
     debit,
     hold,
@@ -24,9 +26,10 @@ from apps.ledger.account import (
     month_of,
     open_account,
     release,
+    unblock,
     unopened,
 )
-from apps.ledger.entries import GENESIS, fold
+from apps.ledger.entries import GENESIS, AccountStatus, fold
 from apps.ledger.transfer import iso
 from tests.apps.ledger.values import (
     ANA,
@@ -111,6 +114,13 @@ def test_any_history_is_gapless_chained_and_folds_to_the_balance(
         assert after.on_hold >= 0
         assert after.internal or after.available >= 0
         assert replace(after, seq=0, available=0, on_hold=0, month=start.month, last_hash=GENESIS) == start
+    for previous, posting in zip([None, *postings], postings, strict=False):
+        begins = previous is None or posting.entry.month > previous.entry.month
+        assert (posting.opens is not None) == begins
+        if posting.opens is not None:
+            place = entries.index(posting.entry)
+            assert posting.opens.folded == fold(start.account_id, entries[:place])
+            assert (posting.opens.account_id, posting.opens.month) == (start.account_id, posting.entry.month)
 
 
 @given(history=steps)
@@ -283,3 +293,91 @@ def test_an_amount_that_is_not_above_zero_stops_the_process(kind: str, amount: i
     """A negative credit would be a debit that nobody checks."""
     with pytest.raises(AssertionError, match="above zero"):
         RULES[kind][0](balance(available=1000, on_hold=1000), amount, TRANSFER_ID, AT)
+
+
+STATUS_RULES = {"block": block, "unblock": unblock, "close": close}
+EMPTY = balance(available=0)
+
+
+@pytest.mark.parametrize(
+    ("how", "before", "after"),
+    [
+        ("block", balance(on_hold=5), "BLOCKED"),
+        ("block", EMPTY, "BLOCKED"),
+        ("unblock", balance(status="BLOCKED"), "ACTIVE"),
+        ("close", EMPTY, "CLOSED"),
+    ],
+)
+def test_a_change_of_status_is_an_entry_of_its_own_kind_that_moves_nothing(
+    how: str, before: Balance, after: AccountStatus
+) -> None:
+    posting = STATUS_RULES[how](before, LATER)
+    assert posting is not None
+    entry = posting.entry
+    assert (entry.kind, entry.seq, entry.transfer_id) == (how, before.seq + 1, None)
+    assert (entry.delta_available, entry.delta_on_hold) == (0, 0)
+    assert posting.after == replace(before, seq=entry.seq, last_hash=entry.hash, status=after)
+
+
+@pytest.mark.parametrize(
+    ("how", "before"),
+    [
+        ("block", balance(status="BLOCKED")),
+        ("unblock", balance()),
+        ("close", replace(EMPTY, status="CLOSED")),
+        ("close", replace(EMPTY, status="CLOSED", frozen=True)),
+    ],
+    ids=["blocked already", "not blocked", "closed already", "closed and frozen"],
+)
+def test_a_status_that_stands_already_needs_nothing_written(how: str, before: Balance) -> None:
+    assert STATUS_RULES[how](before, LATER) is None
+
+
+@pytest.mark.parametrize(
+    ("how", "before", "code"),
+    [
+        ("block", treasury(), "internal_account"),
+        ("unblock", treasury(), "internal_account"),
+        ("close", treasury(), "internal_account"),
+        ("block", balance(frozen=True), "account_frozen"),
+        ("unblock", balance(frozen=True, status="BLOCKED"), "account_frozen"),
+        ("close", replace(EMPTY, frozen=True), "account_frozen"),
+        ("block", replace(EMPTY, status="CLOSED"), "account_closed"),
+        ("unblock", replace(EMPTY, status="CLOSED"), "account_closed"),
+        ("close", replace(EMPTY, status="BLOCKED"), "account_blocked"),
+    ],
+)
+def test_a_change_of_status_is_refused_by_name(how: str, before: Balance, code: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        STATUS_RULES[how](before, LATER)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "left",
+    [{"available": 1}, {"available": 0, "on_hold": 1}, {"available": 0, "pending_credits": 1}],
+    ids=str,
+)
+def test_an_account_with_anything_left_is_not_closed_and_says_what(left: dict[str, int]) -> None:
+    before = balance(**left)  # type: ignore[arg-type]
+    with pytest.raises(Refusal) as refused:
+        close(before, LATER)
+    assert refused.value.code == "account_not_empty"
+    assert refused.value.facts == {
+        "available_cents": before.available,
+        "on_hold_cents": before.on_hold,
+        "pending_credits_cents": before.pending_credits,
+    }
+
+
+@pytest.mark.parametrize("kind", ["release", "debit"])
+def test_a_block_keeps_no_held_money_from_going_its_way(kind: str) -> None:
+    after = RULES[kind][0](balance(on_hold=300, status="BLOCKED"), 300, TRANSFER_ID, LATER).after
+    assert (after.on_hold, after.status) == (0, "BLOCKED")
+
+
+@pytest.mark.parametrize("wrong", [{"available": -1}, {"on_hold": -1}], ids=str)
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_no_money_moves_on_a_balance_that_says_what_cannot_be(kind: str, wrong: dict[str, int]) -> None:
+    with pytest.raises((Frozen, Refusal), match=f"^{ANA}$|account_frozen"):
+        RULES[kind][0](balance(**wrong), 1, TRANSFER_ID, LATER)  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from apps.ledger import account
+from apps.ledger import account, returns
 from apps.ledger.account import TREASURY, Balance, Refusal, internal_item, unopened
 from apps.ledger.entries import Entry, fold
 from apps.ledger.transfer import Attempt, Change, Order, Transfer, hold, iso, reject, settle
@@ -56,12 +56,76 @@ class Bank:
             "",
             None,
         )
-        before = self.balance(source)
-        if payer == payee or not (grant or before.available >= amount):
+        before, after = self.balance(source), self.balance(payee)
+        pays = grant or (before.available >= amount and before.status == "ACTIVE")
+        if payer == payee or not pays or after.status == "CLOSED":
             with pytest.raises(Refusal):
-                hold(order, before, self.balance(payee), LIFETIME, self._attempt())
+                hold(order, before, after, LIFETIME, self._attempt())
             return
-        self._apply(hold(order, before, self.balance(payee), LIFETIME, self._attempt()), None)
+        self._apply(hold(order, before, after, LIFETIME, self._attempt()), None)
+
+    def give_back(self, number: int, amount: int) -> None:
+        """A return of some transfer that was settled, by whoever was paid."""
+        settled = [each for each in self.transfers.values() if each.status == "SETTLED"]
+        if not settled:
+            return
+        original = settled[amount % len(settled)]
+        payer, payee = self.balance(original.payee), self.balance(original.payer)
+        order = Order(
+            transfer_id=f"{number:08x}",
+            kind="return",
+            subject=original.payee,
+            payer=original.payee,
+            payee=original.payer,
+            amount_cents=amount,
+            description=None,
+            end_to_end_id=None,
+            request_hash="",
+            request_id=None,
+            original_transfer_id=original.transfer_id,
+        )
+        allowed = (
+            original.kind == "transfer"
+            and amount <= self.returnable(original)
+            and payer.status == "ACTIVE"
+            and payer.available >= amount
+            and payee.status != "CLOSED"
+        )
+        if allowed:
+            self._apply(
+                returns.hold(order, original, payer, payee, lifetime=LIFETIME, attempt=self._attempt()),
+                None,
+            )
+            return
+        with pytest.raises(Refusal):
+            returns.hold(order, original, payer, payee, lifetime=LIFETIME, attempt=self._attempt())
+
+    def returnable(self, original: Transfer) -> int:
+        """What is left of a settled transfer, by looking at every return of it."""
+        return original.amount_cents - sum(
+            each.amount_cents
+            for each in self.transfers.values()
+            if each.original_transfer_id == original.transfer_id and each.status != "REJECTED"
+        )
+
+    def change_status(self, name: str, how: str) -> None:
+        before = self.balance(name)
+        rule = {"block": account.block, "unblock": account.unblock, "close": account.close}[how]
+        empty = (before.available, before.on_hold) == (0, 0)
+        refused = before.status == "CLOSED" and how != "close"
+        if how == "close":
+            refused = before.status == "BLOCKED" or (before.status == "ACTIVE" and not empty)
+        if refused:
+            with pytest.raises(Refusal):
+                rule(before, iso(self.now))
+            return
+        posting = rule(before, iso(self.now))
+        after = {"block": "BLOCKED", "unblock": "ACTIVE", "close": "CLOSED"}[how]
+        assert (posting is None) == (before.status == after)
+        if posting is not None:
+            assert (posting.entry.delta_available, posting.entry.delta_on_hold) == (0, 0)
+            assert (posting.entry.kind, posting.after.status) == (how, after)
+            self._keep(posting)
 
     def decide(self, number: int, how: str) -> None:
         held = [each for each in self.transfers.values() if each.status == "HELD"]
@@ -94,7 +158,7 @@ class Bank:
         if before is not None:
             decided: dict[str, Any] = {
                 name: getattr(change.transfer, name)
-                for name in ("status", "reason", "decided_at", "due_at", "event_id")
+                for name in ("status", "reason", "decided_at", "due_at", "event_id", "returnable_cents")
             }
             assert replace(before, **decided) == change.transfer
             assert change.transfer.due_at is None
@@ -103,6 +167,11 @@ class Bank:
         for posting in change.postings:
             self._keep(posting)
         self.transfers[change.transfer.transfer_id] = change.transfer
+        if change.returnable is not None:
+            original = self.transfers[change.returnable.transfer_id]
+            left = original.returnable_cents + change.returnable.cents
+            assert 0 <= left <= original.amount_cents
+            self.transfers[original.transfer_id] = replace(original, returnable_cents=left)
 
 
 acts = st.lists(
@@ -118,6 +187,13 @@ acts = st.lists(
             st.sampled_from(["settle", "reject", "payee gone"]),
             st.just(""),
             st.integers(0, 9),
+        ),
+        st.tuples(st.just("return"), st.just(""), st.just(""), st.integers(1, 100)),
+        st.tuples(
+            st.just("status"),
+            st.sampled_from(NAMES),
+            st.sampled_from(["block", "unblock", "close"]),
+            st.just(0),
         ),
     ),
     max_size=40,
@@ -135,6 +211,12 @@ acts = st.lists(
         ("decide", "payee gone", "", 0),
         ("hold", "bruno", "ana", 60),
         ("decide", "reject", "", 0),
+        ("return", "", "", 41),
+        ("status", "bruno", "block", 0),
+        ("decide", "settle", "", 0),
+        ("status", "bruno", "unblock", 0),
+        ("return", "", "", 60),
+        ("status", "carla", "close", 0),
     ],
     clock=[0] * 40,
 )
@@ -145,16 +227,25 @@ def test_money_is_neither_made_nor_lost(acts: list[tuple[str, str, str, int]], c
         bank.now = NOON + timedelta(days=clock[number])
         if act == "hold":
             bank.hold(number, first, second, amount)
+        elif act == "return":
+            bank.give_back(number, amount)
+        elif act == "status":
+            bank.change_status(first, second)
         else:
             bank.decide(amount, first)
         assert sum(each.total for each in bank.balances.values()) == 0
     for name, standing in bank.balances.items():
         folded = fold(name, bank.entries[name])
-        assert (folded.seq, folded.available, folded.on_hold) == (
+        assert (folded.seq, folded.available, folded.on_hold, folded.status) == (
             standing.seq,
             standing.available,
             standing.on_hold,
+            standing.status,
         )
         assert standing.internal or standing.available >= 0
         assert standing.on_hold == bank.moved("HELD", payer=name)
+        assert standing.status != "CLOSED" or standing.total == 0
         assert standing.total == bank.moved("SETTLED", payee=name) - bank.moved("SETTLED", payer=name)
+    for transfer in bank.transfers.values():
+        whole = (transfer.kind, transfer.status) == ("transfer", "SETTLED")
+        assert transfer.returnable_cents == (bank.returnable(transfer) if whole else 0)

@@ -14,7 +14,7 @@ import pytest
 from apps.consumers.settle_transfers import Settlement
 from apps.kit import events
 from apps.kit.events import Record
-from apps.ledger import transfer
+from apps.ledger import returns, transfer
 from apps.ledger.outbox import row_of
 from apps.ledger.store import Ledger
 from apps.ledger.transfer import EVENT_VERSION, Change, hold, reject, settle
@@ -25,6 +25,7 @@ from tests.apps.ledger.values import (
     LIFETIME,
     NEXT_ATTEMPT,
     ORDER,
+    RETURN,
     balance,
     treasury,
 )
@@ -46,8 +47,15 @@ def held() -> Change:
 
 
 def settled() -> Change:
+    """A return, which names its original."""
     before = held()
-    return settle(before.transfer, before.postings[0].after, balance(BRUNO), NEXT_ATTEMPT)
+    ana, bruno = before.postings[0].after, balance(BRUNO, owner="bruno")
+    original = settle(before.transfer, ana, bruno, NEXT_ATTEMPT)
+    bruno = original.postings[1].after
+    giving = returns.hold(
+        RETURN, original.transfer, bruno, balance(), lifetime=LIFETIME, attempt=NEXT_ATTEMPT
+    )
+    return settle(giving.transfer, giving.postings[0].after, balance(), NEXT_ATTEMPT)
 
 
 def rejected() -> Change:
@@ -68,9 +76,9 @@ def types() -> set[str]:
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("transfer_held.v1.json", held),
-        ("transfer_settled.v1.json", settled),
-        ("transfer_rejected.v1.json", rejected),
+        ("transfer_held.v2.json", held),
+        ("transfer_settled.v2.json", settled),
+        ("transfer_rejected.v2.json", rejected),
     ],
 )
 def test_todays_code_writes_exactly_these_bytes(name: str, change: Callable[[], Change]) -> None:

@@ -1,6 +1,7 @@
 """Ledger values in DynamoDB's shape: what was written is read back, and every number is a whole one."""
 
 import re
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -10,22 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.kit.dynamo import Client, Deadline, transact
-from apps.ledger import items
+from apps.ledger import account, items
 from apps.ledger.account import Balance, Posting
-from apps.ledger.entries import Entry
-from apps.ledger.items import OPEN_SHARDS, Mark
+from apps.ledger.entries import Entry, MonthOpening
+from apps.ledger.items import OPEN_SHARDS, Corrupted, Mark
 from apps.ledger.store import Clock, Ledger, Tables
-from apps.ledger.transfer import Transfer
+from apps.ledger.transfer import Transfer, hold
 from tests.apps.ledger.fake_table import FakeTable
 from tests.apps.ledger.values import (
     ANA,
+    AT,
+    ATTEMPT,
+    BRUNO,
+    LIFETIME,
     NOON,
+    ORDER,
     TRANSFER_ID,
+    balance,
     balances,
     counts,
     entries,
     ids,
     marks,
+    openings,
     transfers,
 )
 
@@ -76,6 +84,15 @@ def stored(balance: Balance, entry: Entry) -> Any:
     return table.items[f"ACC#{balance.account_id}", "BAL"]
 
 
+SAMPLE_ENTRY = account.credit(balance(), 5, TRANSFER_ID, AT).entry
+SAMPLE_OPENING = MonthOpening(ANA, "202611", 7, 5, 5, "a" * 64, "BLOCKED")
+SAMPLE_TRANSFER = hold(ORDER, balance(), balance(BRUNO), LIFETIME, ATTEMPT).transfer
+
+
+def stored_balance() -> Any:
+    return stored(balance(), SAMPLE_ENTRY)
+
+
 @given(balance=balances, entry=entries)
 def test_a_balance_is_read_back_as_the_ledger_wrote_it(balance: Balance, entry: Entry) -> None:
     item = stored(balance, entry)
@@ -91,6 +108,55 @@ def test_the_auditors_mark_freezes_a_balance_whatever_it_says(
 ) -> None:
     marked = items.balance_of(stored(balance, entry) | {"frozen": {"S": why}})
     assert marked == replace(balance, frozen=True)
+
+
+@given(opening=openings)
+def test_what_a_month_begins_with_is_read_back_as_it_was_written(opening: MonthOpening) -> None:
+    item = items.opening_item(opening)
+    assert_text_and_whole_numbers(item)
+    assert items.opening_of(item) == opening
+
+
+@pytest.mark.parametrize(
+    ("read", "item"),
+    [
+        (items.balance_of, stored_balance),
+        (items.entry_of, lambda: items.entry_item(SAMPLE_ENTRY)),
+        (items.opening_of, lambda: items.opening_item(SAMPLE_OPENING)),
+        (items.transfer_of, lambda: items.transfer_item(SAMPLE_TRANSFER)),
+    ],
+    ids=["balance", "entry", "opening", "transfer"],
+)
+def test_an_item_without_an_attribute_or_with_another_type_is_corrupted(
+    read: Callable[[Any], object], item: Callable[[], Any]
+) -> None:
+    whole = item()
+    assert read(whole)
+    optional = {
+        "pk",
+        "sk",
+        "transfer_id",
+        "due_at",
+        "open_shard",
+        "description",
+        "end_to_end_id",
+        "request_id",
+    }
+    for name in set(whole) - optional:
+        for spoilt in ({name: None}, {name: {"BOOL": True}}, {name: {"N": "x"}}, {name: "text"}):
+            damaged = {key: value for key, value in {**whole, **spoilt}.items() if value is not None}
+            with pytest.raises(Corrupted) as found:
+                read(damaged)
+            assert whole["pk"]["S"] in str(found.value)
+
+
+@pytest.mark.parametrize("attribute", ["seq", "owner_subject", "status", "available"])
+def test_a_corrupted_balance_counts_as_frozen_and_keeps_its_name(attribute: str) -> None:
+    item = {name: value for name, value in stored_balance().items() if name != attribute}
+    found = items.balance_or_halted(item)
+    assert found.halted
+    assert found.account_id == ANA
+    assert items.balance_or_halted(stored_balance()) == items.balance_of(stored_balance())
 
 
 @given(mark=marks)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,9 @@ from apps.ledger.account import (
     debit,
     release,
 )
+from apps.ledger.entries import AccountStatus
 from apps.ledger.transfer import (
+    EVENT_VERSION,
     HELD,
     REJECTED,
     SETTLED,
@@ -66,6 +68,7 @@ DATA = {
     "created_at": AT,
     "decided_at": None,
     "reason": None,
+    "original_transfer_id": None,
 }
 
 
@@ -105,14 +108,19 @@ def test_a_hold_writes_the_transfer_the_payers_posting_and_the_event() -> None:
             answer="",
         ),
         postings=(account.hold(balance(), 300, TRANSFER_ID, AT),),
-        event=Event(ATTEMPT.event_id, HELD, 1, SOURCE, TRANSFER_ID, AT, DATA, "req-1"),
+        event=Event(ATTEMPT.event_id, HELD, EVENT_VERSION, SOURCE, TRANSFER_ID, AT, DATA, "req-1"),
     )
 
 
 def test_settling_takes_the_held_money_and_credits_the_payee() -> None:
     assert settle(held().transfer, payer(), PAYEE, NEXT_ATTEMPT) == Change(
         transfer=replace(
-            held().transfer, status="SETTLED", decided_at=LATER, due_at=None, event_id=NEXT_ATTEMPT.event_id
+            held().transfer,
+            status="SETTLED",
+            decided_at=LATER,
+            due_at=None,
+            event_id=NEXT_ATTEMPT.event_id,
+            returnable_cents=300,
         ),
         postings=(
             debit(payer(), 300, TRANSFER_ID, LATER),
@@ -121,7 +129,7 @@ def test_settling_takes_the_held_money_and_credits_the_payee() -> None:
         event=Event(
             NEXT_ATTEMPT.event_id,
             SETTLED,
-            1,
+            EVENT_VERSION,
             SOURCE,
             TRANSFER_ID,
             LATER,
@@ -145,7 +153,7 @@ def test_rejecting_gives_the_held_money_back_and_says_why() -> None:
         event=Event(
             NEXT_ATTEMPT.event_id,
             REJECTED,
-            1,
+            EVENT_VERSION,
             SOURCE,
             TRANSFER_ID,
             LATER,
@@ -190,6 +198,13 @@ def test_a_grant_is_held_on_the_banks_own_account() -> None:
         (ORDER, balance(available=299), None, "payee_not_found", {}),
         (ORDER, balance(frozen=True), PAYEE, "account_frozen", {}),
         (ORDER, balance(available=0, frozen=True), PAYEE, "account_frozen", {}),
+        (ORDER, balance(status="BLOCKED"), PAYEE, "account_blocked", {}),
+        (ORDER, balance(available=0, status="BLOCKED"), PAYEE, "account_blocked", {}),
+        (ORDER, balance(status="BLOCKED", frozen=True), PAYEE, "account_frozen", {}),
+        (ORDER, balance(status="CLOSED"), PAYEE, "account_closed", {}),
+        (ORDER, balance(), replace(PAYEE, status="CLOSED"), "payee_closed", {}),
+        (ORDER, balance(available=-1), PAYEE, "account_frozen", {}),
+        (ORDER, balance(on_hold=-1), PAYEE, "account_frozen", {}),
     ],
     ids=[
         "no such account",
@@ -206,6 +221,13 @@ def test_a_grant_is_held_on_the_banks_own_account() -> None:
         "a centavo short for nobody",
         "frozen",
         "frozen and empty",
+        "blocked",
+        "blocked and empty",
+        "blocked and frozen",
+        "closed",
+        "a closed payee",
+        "below zero",
+        "less than nothing on hold",
     ],
 )
 def test_a_hold_is_refused_by_name(
@@ -231,6 +253,45 @@ def test_a_frozen_payee_may_be_paid_later_and_waits() -> None:
     with pytest.raises(Frozen) as waits:
         settle(change.transfer, change.postings[0].after, frozen, NEXT_ATTEMPT)
     assert waits.value.account_id == BRUNO
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [("BLOCKED", "payee_blocked"), ("CLOSED", "payee_closed")],
+    ids=["blocked", "closed"],
+)
+def test_a_payee_who_cannot_be_paid_makes_it_rejected_with_the_code(
+    status: AccountStatus, reason: str
+) -> None:
+    change = settle(held().transfer, payer(), replace(PAYEE, status=status), NEXT_ATTEMPT)
+    assert change == reject(held().transfer, payer(), reason, NEXT_ATTEMPT)
+    assert change.postings[0].after.available == 1000
+
+
+def test_a_blocked_payee_may_be_unblocked_before_the_money_comes() -> None:
+    assert (
+        hold(ORDER, balance(), replace(PAYEE, status="BLOCKED"), LIFETIME, ATTEMPT).transfer.status == "HELD"
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"frozen": True}, {"available": -1}, {"on_hold": -1}], ids=str)
+def test_a_payee_under_review_waits_even_when_blocked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Frozen):
+        settle(held().transfer, payer(), replace(PAYEE, status="BLOCKED", **wrong), NEXT_ATTEMPT)
+
+
+def test_what_was_held_before_a_block_is_settled_all_the_same() -> None:
+    change = settle(held().transfer, replace(payer(), status="BLOCKED"), PAYEE, NEXT_ATTEMPT)
+    assert change.transfer.status == "SETTLED"
+    assert [posting.after.status for posting in change.postings] == ["BLOCKED", "ACTIVE"]
+
+
+def test_only_a_settled_transfer_has_something_to_return() -> None:
+    grant = hold(GRANT, treasury(), balance(available=0), LIFETIME, ATTEMPT)
+    settled = settle(grant.transfer, grant.postings[0].after, balance(available=0), NEXT_ATTEMPT)
+    assert (settled.transfer.status, settled.transfer.returnable_cents) == ("SETTLED", 0)
+    assert held().transfer.returnable_cents == 0
+    assert settle(held().transfer, payer(), PAYEE, NEXT_ATTEMPT).transfer.returnable_cents == 300
 
 
 @pytest.mark.parametrize(

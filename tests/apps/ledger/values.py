@@ -1,14 +1,15 @@
 """Ledger values for tests: fixed ones for examples, Hypothesis strategies for properties."""
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 from hypothesis import strategies as st
 
 from apps.ledger.account import Balance, month_of, unopened
-from apps.ledger.entries import Entry
+from apps.ledger.entries import AccountStatus, Entry, EntryKind, MonthOpening
 from apps.ledger.items import Mark
 from apps.ledger.outbox import Lease, Row
-from apps.ledger.transfer import Attempt, Order, Transfer, iso
+from apps.ledger.transfer import Attempt, Kind, Order, Status, Transfer, iso
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 AT = "2026-11-25T12:00:00.000Z"
@@ -31,9 +32,13 @@ def balance(
     on_hold: int = 0,
     month: str = "202611",
     frozen: bool = False,
+    status: AccountStatus = "ACTIVE",
+    pending_credits: int = 0,
 ) -> Balance:
     """A balance in the middle of its life."""
-    return Balance(account_id, owner, 7, available, on_hold, AT, month, "a" * 64, frozen)
+    return Balance(
+        account_id, owner, 7, available, on_hold, AT, month, "a" * 64, frozen, status, pending_credits
+    )
 
 
 def treasury(*, frozen: bool = False) -> Balance:
@@ -53,6 +58,20 @@ ORDER = Order(
     end_to_end_id="E9999901020261125120000000000001",
     request_hash="c" * 64,
     request_id="req-1",
+)
+RETURN_ID = "7f000000-0000-5000-8000-00000000000f"
+RETURN = Order(
+    transfer_id=RETURN_ID,
+    kind="return",
+    subject="bruno",
+    payer=BRUNO,
+    payee=ANA,
+    amount_cents=200,
+    description="Pedido errado",
+    end_to_end_id="D9999901020261125120000000000002",
+    request_hash="d" * 64,
+    request_id="req-2",
+    original_transfer_id=TRANSFER_ID,
 )
 GRANT = Order(
     transfer_id=TRANSFER_ID,
@@ -91,12 +110,24 @@ balances = st.builds(
     month=times.map(month_of),
     last_hash=hashes,
     frozen=st.just(False),
+    status=st.sampled_from(get_args(AccountStatus)),
+    pending_credits=cents,
+)
+openings = st.builds(
+    MonthOpening,
+    account_id=account_ids,
+    month=times.map(month_of),
+    seq=counts,
+    available=cents,
+    on_hold=cents,
+    last_hash=hashes,
+    status=st.sampled_from(get_args(AccountStatus)),
 )
 entries = st.builds(
     Entry,
     account_id=account_ids,
     seq=counts,
-    kind=st.sampled_from(["open", "hold", "release", "debit", "credit"]),
+    kind=st.sampled_from(get_args(EntryKind)),
     transfer_id=st.none() | ids,
     delta_available=cents,
     delta_on_hold=cents,
@@ -110,8 +141,8 @@ entries = st.builds(
 transfers = st.builds(
     Transfer,
     transfer_id=ids,
-    kind=st.sampled_from(["transfer", "grant"]),
-    status=st.sampled_from(["HELD", "SETTLED", "REJECTED"]),
+    kind=st.sampled_from(get_args(Kind)),
+    status=st.sampled_from(get_args(Status)),
     payer=account_ids,
     payee=account_ids,
     payer_owner=texts,
@@ -129,6 +160,8 @@ transfers = st.builds(
     request_id=st.none() | texts,
     event_id=ids,
     answer=texts,
+    original_transfer_id=st.none() | ids,
+    returnable_cents=counts,
 )
 marks = st.builds(Mark, refused=st.integers(1), problem=texts)
 rows = st.builds(Row, shard=st.integers(0, 15), sort=texts, transfer_id=ids, event_id=ids, record=texts)

@@ -34,3 +34,7 @@ def test_payments_of_one_minute_have_different_ids() -> None:
 def test_an_ispb_of_another_length_is_a_bug(ispb: str) -> None:
     with pytest.raises(AssertionError):
         end_to_end_id.new(ispb, NOON)
+
+
+def test_that_of_a_return_begins_with_a_d() -> None:
+    assert re.fullmatch(r"D99999004202611251200[A-Za-z0-9]{11}", end_to_end_id.of_return(ISPB, NOON))

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from apps.kit.dynamo import Deadline
-from apps.ledger import account
+from apps.ledger import account, returns
 from apps.ledger import transfer as rules
 from apps.ledger.account import Balance
 from apps.ledger.items import Mark
@@ -37,10 +37,15 @@ class FakeLedger(Ledger):
         self._begin("balance")
         return self.balances.get(account_id)
 
-    def standing(self, transfer_id: str, account_ids: Iterable[str]) -> Standing:
+    def standing(
+        self, transfer_id: str, account_ids: Iterable[str], original_id: str | None = None
+    ) -> Standing:
         self._begin("standing")
         there = {each: self.balances[each] for each in account_ids if each in self.balances}
-        found = Standing(self.standing_at.get(transfer_id), there)
+        original = self.standing_at.get(original_id or "")
+        found = Standing(
+            self.standing_at.get(transfer_id), there, original if isinstance(original, Transfer) else None
+        )
         self._end("standing")
         return found
 
@@ -60,7 +65,15 @@ class FakeLedger(Ledger):
         if found is not None and found != first.found:
             raise Superseded(found)
         payer, payee = self.balances.get(order.payer), self.balances.get(order.payee)
-        change = rules.hold(order, payer, payee, lifetime, self.clock.attempt())
+        attempt = self.clock.attempt()
+        if order.original_transfer_id is None:
+            change = rules.hold(order, payer, payee, lifetime, attempt)
+        else:
+            original = self.transfer(order.original_transfer_id)
+            change = returns.hold(order, original, payer, payee, lifetime=lifetime, attempt=attempt)
+        if change.returnable is not None and original is not None:
+            left = original.returnable_cents + change.returnable.cents
+            self.standing_at[original.transfer_id] = replace(original, returnable_cents=left)
         transfer = replace(change.transfer, answer=render(change.transfer))
         self.standing_at[order.transfer_id] = transfer
         self.balances |= {each.after.account_id: each.after for each in change.postings}

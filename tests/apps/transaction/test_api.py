@@ -16,7 +16,7 @@ from apps.ledger.items import Mark
 from apps.ledger.transfer import Transfer
 from apps.transaction.api import TransferService, rendered, router
 from apps.transaction.listing import Listing
-from apps.transaction.request import Transfers
+from apps.transaction.request import GivingBack, Transfers
 from tests.apps.serving import ANA, BETO, problem, served, signed_in
 from tests.apps.transaction.fake_indexes import FakeIndexes
 from tests.apps.transaction.fake_ledger import FakeLedger, funded
@@ -44,6 +44,16 @@ class Bank:
 
     def get(self, path: str, subject: str = ANA) -> Response:
         return self.client.get(path, headers=signed_in(subject))
+
+    def give_back(self, of: Transfer, cents: int = 200, key: str = "back", subject: str = BETO) -> Response:
+        headers = signed_in(subject, **{"Idempotency-Key": key})
+        body = {"amount_cents": cents, "reason": "Pedido errado"}
+        return self.client.post(f"/transfers/{of.transfer_id}/returns", json=body, headers=headers)
+
+    def paid(self) -> Transfer:
+        """A transfer that arrived, with the money on the payee's account."""
+        self.ledger.balances[B] = funded(B, BETO, 300)
+        return self.decided(status="SETTLED", returnable_cents=300)
 
     def held(self, key: str = "key") -> Transfer:
         """A transfer as it stands after a request that must succeed."""
@@ -87,6 +97,8 @@ def test_a_transfer_is_answered_held_with_its_place(bank: Bank) -> None:
         "created_at": "2026-11-25T12:00:00.000Z",
         "decided_at": None,
         "reason": None,
+        "original_transfer_id": None,
+        "returnable_cents": 0,
     }
     assert "idempotent-replayed" not in answer.headers
 
@@ -293,6 +305,23 @@ def test_a_list_has_pages_that_its_cursor_leads_through(bank: Bank) -> None:
     assert second["cursor"] is None
 
 
+def test_the_next_page_has_not_forgotten_what_the_first_was_asked(bank: Bank) -> None:
+    for number in range(3):
+        bank.held(str(number))
+    path = f"/transfers?account={A}"
+    cursor = bank.get(f"{path}&direction=out&limit=1").json()["cursor"]
+    bank.indexes.transfers[0] = replace(bank.indexes.transfers[0], payer=B, payee=A)
+    for beside in ("", "&direction=out"):
+        page = bank.get(f"{path}&cursor={cursor}{beside}").json()
+        assert {each["from_account"] for each in page["transfers"]} == {A}
+    bank.ledger.balances[B] = funded(B, ANA, 0)
+    for other in (f"{path}&direction=in", f"/transfers?account={B}"):
+        answer = bank.get(f"{other}&cursor={cursor}")
+        assert [each["where"] for each in problem(answer, 422, "invalid_request")["errors"]] == [
+            "query.cursor"
+        ]
+
+
 @pytest.mark.parametrize(("direction", "of_a", "of_b"), [("out", 1, 0), ("in", 0, 1)])
 def test_a_list_can_be_of_one_direction(bank: Bank, direction: str, of_a: int, of_b: int) -> None:
     bank.held()
@@ -318,7 +347,9 @@ def test_a_list_of_an_account_that_is_not_yours_is_not_there(bank: Bank, account
         (f"account={A}&limit=101", "query.limit"),
         (f"account={A}&cursor=abc", "query.cursor"),
         (f"account={A}&cursor=", "query.cursor"),
-        (f"account={A}&cursor=" + "a" * 129, "query.cursor"),
+        (f"account={A}&cursor=abc.{A}.out", "query.cursor"),
+        (f"account={A}&cursor=abc.{A}.sideways", "query.cursor"),
+        (f"account={A}&cursor=" + "a" * 257, "query.cursor"),
     ],
 )
 def test_a_bad_question_says_where(bank: Bank, query: str, where: str) -> None:
@@ -335,3 +366,122 @@ def test_nobody_sees_anything_without_a_token(bank: Bank, path: str) -> None:
 def test_an_answers_members_are_those_that_are_described(bank: Bank) -> None:
     described = bank.client.get("/openapi.json").json()["components"]["schemas"]["TransferView"]
     assert set(bank.post().json()) == set(described["properties"]) == set(described["required"])
+
+
+def test_a_return_is_a_transfer_back_that_names_its_original(bank: Bank) -> None:
+    original = bank.paid()
+    answer = bank.give_back(original)
+    assert answer.status_code == 201, answer.text
+    body = answer.json()
+    assert answer.headers["location"] == f"/transfers/{body['transfer_id']}"
+    assert body["transfer_id"] != original.transfer_id
+    assert (body["kind"], body["status"], body["original_transfer_id"]) == (
+        "return",
+        "HELD",
+        original.transfer_id,
+    )
+    assert (body["from_account"], body["to_account"], body["amount_cents"]) == (B, A, 200)
+    assert (body["description"], body["reason"], body["returnable_cents"]) == ("Pedido errado", None, 0)
+    assert body["end_to_end_id"].startswith("D99999004202611251200")
+    assert bank.get(f"/transfers/{original.transfer_id}").json()["returnable_cents"] == 100
+
+
+def test_a_returns_key_answers_the_first_bytes_and_returns_once(bank: Bank) -> None:
+    original = bank.paid()
+    first, again = bank.give_back(original), bank.give_back(original)
+    assert again.content == first.content
+    assert again.headers["idempotent-replayed"] == "true"
+    assert bank.ledger.balances[B].on_hold == 200
+
+
+def test_a_returns_key_is_none_of_a_transfer_and_belongs_to_one_request(bank: Bank) -> None:
+    original = bank.paid()
+    assert bank.give_back(original, key="key").status_code == 201
+    problem(bank.give_back(original, 100, key="key"), 422, "idempotency_key_reused", final=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "cents", "status", "code", "facts"),
+    [
+        ({}, ANA, 200, 403, "not_the_payee", {}),
+        ({}, "carla", 200, 404, "transfer_not_found", {}),
+        ({"kind": "return"}, BETO, 200, 409, "not_returnable", {}),
+        ({"status": "HELD"}, BETO, 200, 409, "transfer_not_settled", {"transfer_status": "HELD"}),
+        ({}, BETO, 301, 409, "return_exceeds_amount", {"returnable_cents": 300}),
+    ],
+    ids=["payer", "stranger", "a return", "not settled", "too much"],
+)
+def test_a_refused_return_is_final_and_marked(
+    bank: Bank, *, changes: dict[str, Any], subject: str, cents: int, status: int, code: str, facts: Any
+) -> None:
+    original = replace(bank.paid(), **changes)
+    bank.ledger.standing_at[original.transfer_id] = original
+    document = problem(bank.give_back(original, cents, subject=subject), status, code, final=True)
+    assert facts.items() <= document.items()
+    marks = [each for each in bank.ledger.standing_at.values() if isinstance(each, Mark)]
+    assert len(marks) == 1
+    assert bank.ledger.balances[B].on_hold == 0
+
+
+@pytest.mark.parametrize(
+    ("account", "change", "code"),
+    [
+        (B, {"status": "BLOCKED"}, "account_blocked"),
+        (B, {"available": 199}, "insufficient_funds"),
+        (A, {"status": "CLOSED"}, "payee_closed"),
+    ],
+)
+def test_a_return_obeys_the_rules_of_any_hold(
+    bank: Bank, account: str, change: dict[str, Any], code: str
+) -> None:
+    original = bank.paid()
+    bank.ledger.balances[account] = replace(bank.ledger.balances[account], **change)
+    problem(bank.give_back(original), 409, code, final=True)
+
+
+def test_returns_of_one_transfer_share_its_amount(bank: Bank) -> None:
+    original = bank.paid()
+    assert bank.give_back(original, 200, "one").status_code == 201
+    document = problem(bank.give_back(original, 101, "two"), 409, "return_exceeds_amount", final=True)
+    assert document["returnable_cents"] == 100
+    assert bank.give_back(original, 100, "three").status_code == 201
+
+
+def test_a_refusal_between_a_returns_two_reads_still_ends_it(bank: Bank) -> None:
+    """The key was refused, and the refusal answered, after this request had read its id."""
+    original = bank.paid()
+    reads = 0
+
+    def another_request_is_refused() -> None:
+        nonlocal reads
+        reads += 1
+        if reads == 2:
+            mine = GivingBack(BETO, "back", original.transfer_id, 200, "Pedido errado", None)
+            bank.ledger.standing_at[mine.transfer_id] = Mark(1, '["insufficient_funds", "no", {}]')
+
+    bank.ledger.before["standing"] = another_request_is_refused
+    problem(bank.give_back(original), 409, "insufficient_funds", final=True)
+    assert bank.ledger.balances[B].on_hold == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"amount_cents": 0, "reason": "x"}, "body.amount_cents"),
+        ({"amount_cents": 1}, "body.reason"),
+        ({"amount_cents": 1, "reason": ""}, "body.reason"),
+        ({"amount_cents": 1, "reason": "x" * 141}, "body.reason"),
+        ({"amount_cents": 1, "reason": "x", "to": A}, "body.to"),
+    ],
+    ids=str,
+)
+def test_a_bad_return_says_where_and_reads_nothing(bank: Bank, body: Any, where: str) -> None:
+    headers = signed_in(BETO, **{"Idempotency-Key": "key"})
+    answer = bank.client.post(f"/transfers/{NOBODYS}/returns", json=body, headers=headers)
+    assert [each["where"] for each in problem(answer, 422, "invalid_request")["errors"]] == [where]
+    assert bank.ledger.log == []
+
+
+def test_a_blocked_account_pays_nobody(bank: Bank) -> None:
+    bank.ledger.balances[A] = replace(bank.ledger.balances[A], status="BLOCKED")
+    problem(bank.post(), 409, "account_blocked", final=True)

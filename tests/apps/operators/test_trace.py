@@ -1,0 +1,150 @@
+"""A transfer's story, in the order of time, and nothing in it that a person wrote."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.ledger.account import Refusal
+from apps.ledger.outbox import Published
+from apps.operators.outcome import masked
+from apps.transaction.request import Payment
+from tests.apps.ledger.bank import GRANT_CENTS, Bank, fake_bank, soon
+from tests.apps.operators.test_main import typed
+
+
+@pytest.fixture
+def bank() -> Bank:
+    return fake_bank()
+
+
+def pay(bank: Bank, cents: int = 300, key: str = "key") -> Payment:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    return Payment("ana", key, ana, bruno, cents, "Almoço com a Ana", "request-1")
+
+
+def story(bank: Bank, transfer_id: str, *more: str) -> dict[str, Any]:
+    outcome = typed(bank, "trace", transfer_id, "--json", *more)
+    assert outcome.exit_code == 0, outcome.text
+    document: dict[str, Any] = json.loads(outcome.text)
+    return document
+
+
+def published(bank: Bank) -> None:
+    """What the relay does once Kafka has what waits."""
+    now = bank.time()
+    lease = bank.outbox.take_lease(bank.outbox.lease(0), 0, "relay", until=now, now=now)
+    assert lease is not None
+    rows = bank.outbox.waiting(0, 10)
+    assert bank.outbox.published(
+        [Published(row, 4, 100 + n) for n, row in enumerate(rows)], lease, lease, now
+    )
+
+
+def test_the_story_has_request_entries_decision_and_events_in_order(bank: Bank) -> None:
+    payment = pay(bank)
+    bank.transfers.request(payment, soon())
+    published(bank)
+    bank.time.moment += timedelta(seconds=1)
+    bank.ledger.settle(payment.transfer_id, (), soon())
+    told = story(bank, payment.transfer_id)
+    assert (told["transfer_id"], told["status"], told["request_id"]) == (
+        payment.transfer_id,
+        "SETTLED",
+        "request-1",
+    )
+    lines = told["timeline"]
+    assert [(each["what"], each.get("kind") or each.get("status") or each.get("type")) for each in lines] == [
+        ("request", "transfer"),
+        ("entry", "hold"),
+        ("event", "br.gobanking.transfer.held"),
+        ("entry", "debit"),
+        ("entry", "credit"),
+        ("decision", "SETTLED"),
+        ("event", "br.gobanking.transfer.settled"),
+    ]
+    held, settled = lines[2], lines[6]
+    assert (held["topic"], held["partition"], held["offset"]) == ("transfers", 4, 100)
+    assert held["kept_until"] == "2026-12-02T09:00:00.000Z"
+    assert (settled["topic"], settled["waits_in_shard"]) == (None, 0)
+    assert [each["at"] for each in lines] == sorted(each["at"] for each in lines)
+
+
+def test_what_a_person_wrote_and_who_they_are_does_not_show(bank: Bank) -> None:
+    payment = pay(bank)
+    bank.transfers.request(payment, soon())
+    for words in (["--json"], []):
+        text = typed(bank, "trace", payment.transfer_id, *words).text
+        assert "Almoço" not in text
+        assert "A***" in text
+        assert '"ana"' not in text
+        assert "answer" not in text
+
+
+def test_log_lines_of_the_request_join_in_their_place(bank: Bank, tmp_path: Path) -> None:
+    payment = pay(bank)
+    bank.transfers.request(payment, soon())
+
+    def line(at: str, **more: str) -> str:
+        return json.dumps({"at": at, "level": "INFO", "service": "gateway", "message": "request", **more})
+
+    (tmp_path / "gateway.log").write_text(
+        "\n".join(
+            [
+                line("2026-11-25T08:59:59.999+00:00", request_id="request-1"),
+                line("2026-11-25T06:00:01.000-03:00", request_id="request-1"),
+                line("2026-11-25T09:00:00.000+00:00", request_id="request-12"),
+                line("2026-11-25T09:00:00.000+00:00", request_id="other", message="about request-1 it says"),
+                "no json, though it says request-1",
+                '["request-1"]',
+                '{"request_id": "request-1"}',
+            ]
+        )
+    )
+    (tmp_path / "other.log").write_text(
+        line("2026-11-25T09:00:02.000+00:00", transfer_id=payment.transfer_id) + "\n"
+    )
+    timeline = story(bank, payment.transfer_id, "--logs", str(tmp_path))["timeline"]
+    assert [each["at"] for each in timeline if each["what"] == "log"] == [
+        "2026-11-25T08:59:59.999Z",
+        "2026-11-25T09:00:01.000Z",
+        "2026-11-25T09:00:02.000Z",
+    ]
+    assert timeline[0]["what"] == "log"
+
+
+def test_a_return_names_its_original_and_a_rejection_its_reason(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    original = bank.paid("ana", ana, bruno, 300)
+    giving = bank.give_back("bruno", original, 200).transfer
+    bank.time.moment += timedelta(minutes=31)
+    bank.ledger.expire(giving.transfer_id, soon())
+    told = story(bank, giving.transfer_id)
+    assert told["original_transfer_id"] == original
+    (decision,) = [each for each in told["timeline"] if each["what"] == "decision"]
+    assert (decision["status"], decision["reason"]) == ("REJECTED", "hold_expired")
+
+
+def test_a_refused_request_is_told_as_such(bank: Bank) -> None:
+    payment = pay(bank, GRANT_CENTS + 1)
+    with pytest.raises(Refusal):
+        bank.transfers.request(payment, soon())
+    told = story(bank, payment.transfer_id)
+    assert told["status"] == "REFUSED"
+    assert [each["code"] for each in told["timeline"]] == ["insufficient_funds"]
+    assert "insufficient_funds" in typed(bank, "trace", payment.transfer_id).text
+
+
+@pytest.mark.parametrize("transfer_id", ["nothing", "0c000000-0000-5000-8000-000000000003", "#"])
+def test_a_transfer_that_is_not_there_is_said_to_be_unknown(bank: Bank, transfer_id: str) -> None:
+    outcome = typed(bank, "trace", transfer_id)
+    assert (outcome.text, outcome.exit_code) == (f"no transfer has the id {transfer_id}", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("Almoço", "A***"), ("A", "A***"), ("", ""), (None, None), (7, 7)], ids=repr
+)
+def test_only_the_first_letter_shows(text: object, shown: object) -> None:
+    assert masked(text) == shown
