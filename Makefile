@@ -12,7 +12,7 @@ INSTALL = $(UV) pip install --quiet --python $(PYTHON) --require-hashes -r
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock"
 
-.PHONY: help demo up down test unit check format bench lock policy
+.PHONY: help demo up down test unit check format bench docs lock policy
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / /' | while read -r name what; do printf '%-8s %s\n' "$$name" "$$what"; done
 
@@ -48,6 +48,10 @@ bench: .venv/dev ## Measure it, beside what the store alone can do
 	@$(PYTHON) -m environments.bench
 
 policy: platform/policies/.venv ## Set up what the policy pack needs
+
+docs: .venv/dev ## Draw what the documents show of the program
+	@mkdir -p docs
+	@$(GOBANK) diagram dev --output docs/architecture.svg
 
 lock: $(UV) ## Compile the pins of every group of dependencies anew
 	@$(COMPILE) --upgrade --group dev -o requirements/dev.txt

@@ -14,7 +14,7 @@ import psutil
 import typer
 from rich.table import Column, Table
 
-from environments import operate
+from environments import operate, plans
 from environments.local import lifecycle, processes
 from environments.local.lifecycle import NotUp, UpFailed
 from environments.local.state import State, home
@@ -143,6 +143,10 @@ def demo(*, as_json: Annotated[bool, typer.Option("--json", help="Print only the
         sys.stdout.write(json.dumps(story.result) + "\n")
     elif ours:
         said.print("\nEverything is taken down again. `make up` starts the bank and leaves it running.")
+
+
+app.command()(plans.cost)
+app.command()(plans.diagram)
 
 
 def _launched(state: State, options: Options) -> subprocess.Popen[str]:

@@ -129,7 +129,7 @@ def _balancer(balancer: Resource, stack: Stack) -> Iterator[Billed]:
     yield "edge", "load balancer capacity unit", stack.usage.balancer_units, prices.BALANCER_UNIT
     if not balancer.inputs.get("internal"):
         zones = len(balancer.inputs.get("subnets") or [1, 2, 3])
-        yield "edge", "public address", zones, prices.PUBLIC_ADDRESS
+        yield "edge", "public address of the balancer", zones, prices.PUBLIC_ADDRESS
 
 
 def _firewall(firewall: Resource, _stack: Stack) -> Iterator[Billed]:

@@ -1,6 +1,7 @@
 """The whole environment as one graph: dev, prod and a preview, as designed and as the bank runs today."""
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -71,6 +72,13 @@ def test_a_preview_of_an_update_promises_the_same_resources(name: str) -> None:
 def test_no_component_ends_without_saying_so(name: str) -> None:
     silent = [node.urn for node in graph(name) if node.component and not node.remote and node.outputs is None]
     assert silent == [], "register_outputs was not called"
+
+
+@EVERY
+def test_the_tokens_of_our_components_are_of_one_form(name: str) -> None:
+    """They are in every URN, so they are for ever."""
+    ours = {node.type for node in graph(name) if node.component and not node.remote}
+    assert {token for token in ours if not re.fullmatch(r"gobanking:platform:[A-Z]\w+", token)} == set()
 
 
 @EVERY
