@@ -23,7 +23,7 @@ from apps.ledger.items import Mark
 from apps.ledger.transfer import Transfer
 from apps.transaction.request import Answer, KeyReused, Payment, Unknown
 from tests.apps.kit.faulty_dynamo import Fault, cancel, lose_reply, lose_request, refuse
-from tests.apps.ledger.bank import GRANT_CENTS, Bank, bank_on, fake_bank, soon
+from tests.apps.ledger.bank import GRANT_CENTS, Bank, Time, bank_on, fake_bank, soon
 
 LONG = 20.0
 CONDITION = "ConditionalCheckFailed"
@@ -252,6 +252,21 @@ def test_a_failed_balance_is_read_again_and_no_other(bank: Bank) -> None:
     assert [held(each).status for each in outcomes] == ["HELD", "HELD"]
     assert len(transactions(bank)) == 2
     assert reads == [{bank.tables.accounts: {"Keys": [items.balance_key(ana)], "ConsistentRead": True}}]
+    assert bank.available(ana) == GRANT_CENTS - 301
+    clean(bank)
+
+
+def test_a_balance_that_moved_in_another_month_has_moved(bank: Bank) -> None:
+    """Its entry lies elsewhere than ours, so that nothing but the number on the balance tells."""
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    elsewhere = bank_on(bank.raw, bank.tables, Time(bank.time() + timedelta(days=31)))
+
+    def another_process_is_first(_: str, call: Any) -> Any:
+        elsewhere.pay("ana", ana, bruno, 300)
+        return call()
+
+    (outcome,) = together(bank, [payment("ana", ana, bruno)], another_process_is_first)
+    assert held(outcome).status == "HELD"
     assert bank.available(ana) == GRANT_CENTS - 301
     clean(bank)
 
