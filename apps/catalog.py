@@ -775,8 +775,8 @@ WHOLE = checked(
                 memory_mib=256,
                 callers=frozenset({"dict_key", "send_pix", "receive_pix"}),
                 egress=frozenset({"dns"}),
+                settings=frozenset({"ispb"}),
                 module="apps.simulators.bacen.main",
-                planned=True,
             ),
             Service(
                 "other_bank",

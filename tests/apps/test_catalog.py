@@ -32,6 +32,7 @@ from apps.consumers.sweep_transfers import SweepSettings
 from apps.gateway.main import GatewaySettings
 from apps.kit.settings import JobSettings, read
 from apps.operators.main import OperatorSettings
+from apps.simulators.bacen.main import BacenSettings
 from apps.transaction.main import TransactionSettings
 
 
@@ -348,6 +349,7 @@ VARIABLES: dict[str, dict[str, str]] = {
     },
     "sweep_transfers": {"PORT": "8012", **LEDGER_TABLES, **SHARDS},
     "audit_ledger": {"PORT": "8013", **LEDGER_TABLES, **SHARDS, "AUDIT_SECONDS": "<audit_seconds>"},
+    "bacen": {"PORT": "8020", "ISPB": "<ispb>"},
     "operators": {
         **LEDGER_TABLES,
         **SHARDS,
@@ -361,6 +363,7 @@ VARIABLES: dict[str, dict[str, str]] = {
 }
 
 SETTINGS: dict[str, type[JobSettings]] = {
+    "bacen": BacenSettings,
     "gateway": GatewaySettings,
     "account": AccountSettings,
     "transaction": TransactionSettings,
@@ -483,6 +486,7 @@ TABLE_KEY = statement("TableKey", ["kms:Decrypt", "kms:DescribeKey"], "key/table
 WRITES_IDEMPOTENTLY = "kafka-cluster:WriteDataIdempotently"
 
 STATEMENTS: dict[str, list[dict[str, object]]] = {
+    "bacen": [],
     "gateway": [],
     "account": [
         table("accounts", "BatchGetItem", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"),

@@ -188,7 +188,7 @@ def test_what_the_stack_has_not_is_not_drawn(type_: str, title: str) -> None:
 
 def test_numbers_are_the_stacks() -> None:
     said = texts(diagram(stack(), CATALOG))
-    assert {"3 fixed addresses", "33 alarms", "2 keys", "1 secret", "8 image repositories"} <= set(said)
+    assert {"3 fixed addresses", "33 alarms", "2 keys", "1 secret", "9 image repositories"} <= set(said)
 
 
 # --- where it is ------------------------------------------------------------------------------
