@@ -68,7 +68,7 @@ def status() -> None:
     state = State(home())
     description = _description(state)
     table = Table("what", "pid", "state", "resident", Column("where", overflow="fold"))
-    for kind in ("emulators", "services"):
+    for kind in ("emulators", "simulators", "services"):
         for name, each in description[kind].items():
             alive, resident = _alive(each["pid"])
             table.add_row(name, str(each["pid"]), alive, resident, each.get("url", each["log"]))

@@ -61,7 +61,8 @@ class Environment:
 
     def pid(self, name: str) -> int:
         described = self.description
-        return int({**described["services"], **described["emulators"]}[name]["pid"])
+        kinds = ("services", "simulators", "emulators")
+        return int(next(described[kind][name]["pid"] for kind in kinds if name in described[kind]))
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def _gobank(arguments: Sequence[str], variables: dict[str, str], *, may_fail: bo
 def usage(description: dict[str, Any]) -> dict[str, Usage]:
     """What each process of the environment has used."""
     found = {}
-    for kind in ("services", "emulators"):
+    for kind in ("services", "simulators", "emulators"):
         for name, each in description.get(kind, {}).items():
             process = psutil.Process(each["pid"])
             times = process.cpu_times()

@@ -192,11 +192,11 @@ class Supervisor:
         assert self._credentials is not None
         variables = {
             **environment(self.catalog, service.name, names),
-            **self._credentials.variables(service.name),
             **processes.NO_OTHER_KEYS,
             "HOST": "127.0.0.1",
-            "DYNAMODB_ENDPOINT": dynamodb,
         }
+        if service.kind != "simulator":  # it is the world outside, and has nothing here
+            variables |= {**self._credentials.variables(service.name), "DYNAMODB_ENDPOINT": dynamodb}
         if "KAFKA_BOOTSTRAP" in variables:
             variables |= kafka.variables(service.name)
         if service.port is None:
@@ -273,7 +273,6 @@ class Supervisor:
             "kafka_admin": dict(kafka.admin),
             "table_prefix": PREFIX,
             "urls": {name: names.url(name) for name in names.ports},
-            "simulators": {},
         }
 
     def _record(self) -> None:
@@ -290,10 +289,13 @@ class Supervisor:
         if not self._description:
             return
         urls = self._description["urls"]
-        self._description["services"] = {
+        told = {
             name: {"url": urls[name], "pid": each.process.pid, "log": str(each.program.log)}
             for name, each in self._services.items()
         }
+        simulators = {each.name for each in self.catalog.services if each.kind == "simulator"}
+        self._description["services"] = {name: each for name, each in told.items() if name not in simulators}
+        self._description["simulators"] = {name: each for name, each in told.items() if name in simulators}
         self._description["emulators"] = {
             name: {"pid": each.pid, "log": str(self.state.logs / f"{name}.log")}
             for name, each in self._emulators.items()

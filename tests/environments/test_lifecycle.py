@@ -18,6 +18,7 @@ from environments.local.ministack import MiniStack
 from tests.environment import GOBANK, Environment, environment, gone, open_account, until
 
 SERVICES = sorted(service.name for service in CATALOG.services if service.port is not None)
+SIMULATORS = sorted(service.name for service in CATALOG.services if service.kind == "simulator")
 SHOW = Path(__file__).parent / "show_environment.py"
 
 
@@ -46,8 +47,9 @@ def test_the_description_says_where_everything_is(bank: Environment) -> None:
         "simulators",
     } <= set(described)
     assert set(described["cognito"]) == {"endpoint", "user_pool_id", "client_id", "issuer", "jwks_url"}
-    assert sorted(described["services"]) == SERVICES
-    for each in described["services"].values():
+    assert sorted(described["simulators"]) == SIMULATORS
+    assert sorted([*described["services"], *SIMULATORS]) == SERVICES
+    for each in (*described["services"].values(), *described["simulators"].values()):
         assert {"url", "pid", "log"} == set(each)
         assert psutil.pid_exists(each["pid"])
         assert Path(each["log"]).exists()
