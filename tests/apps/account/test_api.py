@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from apps.account.api import AccountService, router
 from apps.kit.dynamo import OutcomeUnknown, Unavailable
+from tests.apps.account.fake_linked import FakeLinked
 from tests.apps.account.fake_store import FakeStore
 from tests.apps.serving import ANA, BETO, problem, served, signed_in
 
@@ -26,8 +27,13 @@ def store() -> FakeStore:
 
 
 @pytest.fixture
-def client(store: FakeStore) -> Iterator[TestClient]:
-    with served(router, {"service": AccountService(store, ISPB)}) as opened:
+def linked() -> FakeLinked:
+    return FakeLinked()
+
+
+@pytest.fixture
+def client(store: FakeStore, linked: FakeLinked) -> Iterator[TestClient]:
+    with served(router, {"service": AccountService(store, ISPB, linked)}) as opened:
         yield opened
 
 
@@ -185,7 +191,12 @@ def test_balances_are_those_of_the_caller_and_their_sum(client: TestClient, stor
 
 
 def test_a_caller_without_accounts_has_nothing(client: TestClient) -> None:
-    assert get(client, "/balances").json() == {"total_cents": 0, "accounts": []}
+    assert get(client, "/balances").json() == {
+        "total_cents": 0,
+        "totals": [{"currency": "BRL", "total_cents": 0}],
+        "complete": True,
+        "accounts": [],
+    }
     assert get(client, "/accounts").json() == {"accounts": []}
 
 
@@ -242,7 +253,7 @@ def test_a_statement_is_of_the_days_that_were_asked_for(
     [
         ("cursor=abc", "query.cursor"),
         ("cursor=", "query.cursor"),
-        ("cursor=" + "a" * 65, "query.cursor"),
+        ("cursor=" + "a" * 301, "query.cursor"),
         ("limit=0", "query.limit"),
         ("limit=201", "query.limit"),
         ("limit=x", "query.limit"),
