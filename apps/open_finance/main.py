@@ -45,7 +45,7 @@ class OpenFinanceSettings(settings.ApiSettings):
     public_url: str
     url_other_bank: str | None = None
     bank_directory_url: str = PUBLIC
-    bank_deadline_ms: Annotated[int, Field(ge=100, le=5000)] = 1500
+    bank_deadline_ms: Annotated[int, Field(ge=100, le=60_000)] = 1500
     fresh_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
 
     @property
@@ -110,7 +110,7 @@ def built(config: OpenFinanceSettings, our_keys: OurKeys, world: World) -> FastA
     initiations = Initiations(store, banks, links, our_keys.cnpj, now)
     pace = Pace(config.bank_deadline_ms / 1000, config.fresh_seconds)
     balances = LinkedBalances(store, banks, access, pace, now)
-    statements = LinkedStatements(store, banks, access, config.fresh_seconds, now)
+    statements = LinkedStatements(store, banks, access, pace, now)
     callbacks = Callbacks(store, links, initiations, now)
 
     async def close() -> None:

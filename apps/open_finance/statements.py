@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from apps.open_finance.access import Access, LinkEnded
+from apps.open_finance.balances import Pace
 from apps.open_finance.banks import Banks
 from apps.open_finance.calls import Patience
 from apps.open_finance.consent import Link, LinkedAccount
@@ -18,7 +19,9 @@ from apps.open_finance.store import OpenFinanceStore
 WHOLE_DAYS = 364
 CURRENT_DAYS = 6
 """What `transactions-current` reaches back, today aside: after a longer silence the whole is read."""
-READ_SECONDS = 3.0
+READ_FACTOR = 2
+"""A statement has pages, so it may take so much longer than a balance."""
+BEGINNING = "0001-01-01"
 _PLACE = re.compile(r"[0-9TZ:.-]{24}#[!-~]{1,100}")
 
 _log = logging.getLogger(__name__)
@@ -42,13 +45,13 @@ class LinkedStatements:
         store: OpenFinanceStore,
         banks: Banks,
         access: Access,
-        fresh_seconds: float,
+        pace: Pace,
         now: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._banks = banks
         self._access = access
-        self._fresh_seconds = fresh_seconds
+        self._pace = pace
         self._now = now
 
     def page(
@@ -70,7 +73,7 @@ class LinkedStatements:
         if cursor is None and not self._fresh(read_at):
             stale = not self._read(link, account, read_at)
             read_at = read_at if stale else self._now().timestamp()
-        since = period[0].isoformat() if period[0] else ""
+        since = period[0].isoformat() if period[0] else BEGINNING
         found, more = self._store.movements(account.account_id, below, since, limit)
         return Page(
             tuple(each for _, each in found),
@@ -80,7 +83,7 @@ class LinkedStatements:
         )
 
     def _fresh(self, read_at: float | None) -> bool:
-        return read_at is not None and self._now().timestamp() - read_at < self._fresh_seconds
+        return read_at is not None and self._now().timestamp() - read_at < self._pace.fresh_seconds
 
     def _read(self, link: Link, account: LinkedAccount, read_at: float | None) -> bool:
         """Brings what is kept up to date; false when the bank or its limits do not let us."""
@@ -89,7 +92,7 @@ class LinkedStatements:
         current = last is not None and (today - last).days < CURRENT_DAYS
         endpoint = "transactions-current" if current else "transactions"
         since = today - timedelta(days=CURRENT_DAYS if current else WHOLE_DAYS)
-        patience = Patience.of(READ_SECONDS)
+        patience = Patience.of(self._pace.bank_seconds * READ_FACTOR)
         try:
             with self._banks.place(link.bank_id):
                 bank = self._banks.find(link.bank_id)
