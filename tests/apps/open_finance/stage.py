@@ -93,7 +93,7 @@ class Wire:
         if any(part in call.url for part in self.dead):
             raise NoAnswer("refused", sent=False)
         if any(part in call.url for part in self.holds):
-            self.let_go.wait(30)
+            self.let_go.wait(60)
         answer = self._client.request(
             call.method,
             call.url,
