@@ -498,6 +498,7 @@ WHOLE = checked(
                 *API_SETTINGS,
                 *KAFKA_SETTINGS,
                 "ispb",
+                "public_url",
                 "opening_grant_cents",
                 "hold_minutes",
                 "outbox_shards",
@@ -709,12 +710,14 @@ WHOLE = checked(
                         "DescribeTable",
                         indexes=["owner"],
                     ),
+                    # Whose CPF a login is: the item that the first account of a person leaves.
+                    _access("accounts", "GetItem"),
                 ),
                 callers=frozenset({"gateway", "account"}),
                 egress=_AWS | {"cognito", "banks"},
                 secrets=frozenset({"open_finance_keys"}),
+                settings=frozenset({"public_url"}),
                 module="apps.open_finance.main",
-                planned=True,
             ),
             Service(
                 "send_pix",
@@ -788,7 +791,6 @@ WHOLE = checked(
                 callers=frozenset({"open_finance"}),
                 egress=frozenset({"dns"}),
                 module="apps.simulators.other_bank.main",
-                planned=True,
             ),
         ),
     )

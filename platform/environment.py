@@ -132,7 +132,7 @@ class Environment(pulumi.ComponentResource):
             WorkloadsArgs(
                 catalog=catalog,
                 prefix=settings.prefix,
-                environment=_variables(settings, catalog, base, client),
+                environment=_variables(settings, catalog, base, client, edge),
                 images=images.references,
                 network=NetworkFacts(
                     vpc_id=base.vpc_id,
@@ -241,7 +241,7 @@ def _edge(settings: Settings, catalog: Catalog, base: Base) -> EnvironmentEdgeAr
 
 
 def _variables(
-    settings: Settings, catalog: Catalog, base: Base, client: AppClient
+    settings: Settings, catalog: Catalog, base: Base, client: AppClient, edge: EnvironmentEdge
 ) -> dict[str, dict[str, pulumi.Input[str]]]:
     """What each service is told, from the catalog's own function."""
     names = AwsNames(
@@ -251,6 +251,8 @@ def _variables(
             **settings.tunables,
             "environment": settings.prefix,
             "aws_region": settings.region,
+            # Where a bank sends our users' browsers back to.
+            "public_url": edge.api_url,
             "cognito_issuer": base.issuer,
             "cognito_jwks_url": Output.concat(base.issuer, "/.well-known/jwks.json"),
             "cognito_client_ids": client.client_id,

@@ -1,6 +1,7 @@
 """Accounts over HTTP: open, list, look at, close; statements, history, and all balances in one place."""
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from apps.account import statement
 from apps.account.account import INSTITUTION, AccountType, Opening, Profile, view
+from apps.account.linked import BadCursor, Linked, LinkedAway, LinkedBalance, LinkedEntry, NotLinked
 from apps.account.statement import Cursor, Period, Question
 from apps.account.store import AccountStore
 from apps.account.tax_id import normalised
@@ -24,19 +26,28 @@ from apps.ledger.entries import STATEMENT_KINDS, AccountStatus, Entry, EntryKind
 from apps.ledger.transfer import iso
 
 OPEN_SECONDS = CLOSE_SECONDS = 4
+LINKED_SECONDS = 3.0
+"""The longest that anybody waits for other banks before seeing what is here."""
 MAX_PAGE = 200
+CURRENCY = "BRL"
 
 router = APIRouter(tags=["accounts"])
+_log = logging.getLogger(__name__)
 
 
 class AccountService:
-    """What the endpoints share: the store, who we are, and the time."""
+    """What the endpoints share: the store, who we are, who knows of other banks, and the time."""
 
     def __init__(
-        self, store: AccountStore, ispb: str, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        store: AccountStore,
+        ispb: str,
+        linked: Linked,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store = store
         self.ispb = ispb
+        self.linked = linked
         self.now = now
 
     def owned(self, account_id: UUID, subject: str) -> Profile:
@@ -107,24 +118,29 @@ class AccountList(BaseModel):
 
 class EntryView(BaseModel):
     """One write to the account: as a rule a debit or a credit. `available_after_cents` is what was available
-    right after it."""
+    right after it. Another bank tells neither that nor a number, but its own `reference` and what it calls
+    the entry."""
 
-    seq: int
+    seq: int | None
     kind: EntryKind
     transfer_id: UUID | None
     amount_cents: int
-    available_after_cents: int
-    on_hold_after_cents: int
+    available_after_cents: int | None
+    on_hold_after_cents: int | None
     at: datetime
+    description: str | None = None
+    reference: str | None = None
 
 
 class Statement(BaseModel):
     """A page of entries, newest first. `cursor` asks for the next one and is absent on the last; a page that
-    has one may be short, or even empty."""
+    has one may be short, or even empty. `stale` marks what another bank did not refresh after `as_of`."""
 
     account_id: UUID
     entries: list[EntryView]
     cursor: str | None = None
+    stale: bool = False
+    as_of: datetime | None = None
 
 
 class PastBalance(BaseModel):
@@ -138,20 +154,33 @@ class PastBalance(BaseModel):
 
 
 class BalanceView(BaseModel):
-    """What is on one account. `stale` marks a figure that another bank did not refresh."""
+    """What is on one account. `link_id` is there for one at another bank; `stale` marks a figure that the
+    bank did not refresh, and without a figure it has never told one."""
 
     account_id: UUID
+    link_id: UUID | None = None
     institution: str
-    available_cents: int
-    on_hold_cents: int
-    as_of: datetime
+    currency: str
+    available_cents: int | None
+    on_hold_cents: int | None
+    as_of: datetime | None
     stale: bool
 
 
+class Total(BaseModel):
+    """What is available in one currency."""
+
+    currency: str
+    total_cents: int
+
+
 class Balances(BaseModel):
-    """Every account of the caller that is not closed, at every bank, and their sum."""
+    """Every account of the caller that is not closed, at every bank, and their sums. `total_cents` is the one
+    in reais. `complete` is false while an account is missing or a figure was never told."""
 
     total_cents: int
+    totals: list[Total]
+    complete: bool
     accounts: list[BalanceView]
 
 
@@ -258,27 +287,33 @@ def close_account(account_id: UUID, caller: CallerDep, service: ServiceDep) -> R
 
 @router.get(
     "/accounts/{account_id}/entries",
-    responses=responses("account_not_found", "unavailable", "record_damaged"),
+    responses=responses("account_not_found", "link_not_active", "unavailable", "record_damaged"),
 )
 def list_entries(
     account_id: UUID,
     caller: CallerDep,
     service: ServiceDep,
+    request: Request,
     first: Annotated[date | None, Query(alias="from", description="First day, UTC")] = None,
     last: Annotated[date | None, Query(alias="to", description="Last day, UTC")] = None,
     kind: Annotated[
         list[EntryKind] | None, Query(description="Debits and credits if absent", max_length=8)
     ] = None,
-    cursor: Annotated[str | None, Query(max_length=256, description="From the page before")] = None,
+    cursor: Annotated[str | None, Query(max_length=300, description="From the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> Statement:
-    """Debits and credits of one of your accounts, newest first; with `kind`, other entries too.
+    """Debits and credits of one of your accounts, here or linked, newest first; with `kind`, other entries of
+    an account here too.
 
     A cursor goes on with the question of its first page: `from`, `to` and `kind` beside it are left out, or
     are the same again.
     """
-    profile = service.owned(account_id, caller.subject)
     asked = Question(Period(first, last), frozenset(kind or STATEMENT_KINDS))
+    profile = service.store.profile(str(account_id))
+    if profile is None or profile.owner != caller.subject:
+        elsewhere = {"from": first, "to": last, "cursor": cursor, "limit": limit}
+        query = {name: str(value) for name, value in elsewhere.items() if value is not None}
+        return _linked_entries(service, request, account_id, query, asked.kinds)
     place = _read(cursor, asked) if cursor is not None else None
     store = service.store
     page = statement.page(
@@ -333,14 +368,27 @@ def get_past_balance(
 
 
 @router.get("/balances", responses=responses("unavailable", "record_damaged"))
-def get_balances(caller: CallerDep, service: ServiceDep) -> Balances:
-    """What you have, in one place."""
+def get_balances(caller: CallerDep, service: ServiceDep, request: Request) -> Balances:
+    """What you have, here and at the banks that you have linked, in one place."""
+    asked = service.linked.balances(_authorization(request))
     ids = [each.account_id for each in service.store.owned_by(caller.subject)]
     found = service.store.balances_of(ids)
-    balances = [found[each] for each in ids if found[each].status != "CLOSED"]
+    accounts = [_balance(found[each], service) for each in ids if found[each].status != "CLOSED"]
+    try:
+        accounts += [_linked_balance(each) for each in asked.result(LINKED_SECONDS)]
+        complete = all(each.available_cents is not None for each in accounts)
+    except (LinkedAway, NotLinked, BadCursor, TimeoutError) as error:
+        # What is here never waits for what is elsewhere.
+        _log.warning("linked accounts are missing", extra={"error": type(error).__name__})
+        complete = False
+    totals = {CURRENCY: 0}
+    for each in accounts:
+        totals[each.currency] = totals.get(each.currency, 0) + (each.available_cents or 0)
     return Balances(
-        total_cents=sum(balance.available for balance in balances),
-        accounts=[_balance(balance) for balance in balances],
+        total_cents=totals[CURRENCY],
+        totals=[Total(currency=name, total_cents=cents) for name, cents in sorted(totals.items())],
+        complete=complete,
+        accounts=accounts,
     )
 
 
@@ -368,13 +416,65 @@ def _with(profile: Profile, balance: Balance, service: AccountService) -> Accoun
     return AccountWithBalance.model_validate(view(profile, service.ispb, balance))
 
 
-def _balance(balance: Balance) -> BalanceView:
+def _authorization(request: Request) -> str:
+    return request.headers.get("authorization", "")
+
+
+def _linked_entries(
+    service: AccountService,
+    request: Request,
+    account_id: UUID,
+    query: dict[str, str],
+    kinds: frozenset[EntryKind],
+) -> Statement:
+    """A page of a linked account's statement; whoever has no such account, here or linked, gets a 404."""
+    try:
+        page = service.linked.entries(_authorization(request), account_id, query)
+    except NotLinked as error:
+        if error.ended:
+            raise Problem(409, "link_not_active", "The link of this account has ended.") from error
+        raise Problem(404, "account_not_found", "You have no such account.") from error
+    except BadCursor as error:
+        raise _not_valid("query.cursor", str(error)) from error
+    except LinkedAway as error:
+        raise Problem(
+            503, "unavailable", "Other banks cannot be asked. Try again.", headers={"Retry-After": "1"}
+        ) from error
+    return Statement(
+        account_id=account_id,
+        entries=[_linked_entry(each) for each in page.entries if each.kind in kinds],
+        cursor=page.cursor,
+        stale=page.stale,
+        as_of=page.as_of,
+    )
+
+
+def _linked_balance(linked: LinkedBalance) -> BalanceView:
+    return BalanceView.model_validate(linked.model_dump())
+
+
+def _linked_entry(entry: LinkedEntry) -> EntryView:
+    return EntryView(
+        seq=None,
+        kind=entry.kind,
+        transfer_id=None,
+        amount_cents=entry.amount_cents,
+        available_after_cents=None,
+        on_hold_after_cents=None,
+        at=entry.at,
+        description=entry.description,
+        reference=entry.entry_id,
+    )
+
+
+def _balance(balance: Balance, service: AccountService) -> BalanceView:
     return BalanceView(
         account_id=UUID(balance.account_id),
         institution=INSTITUTION,
+        currency=CURRENCY,
         available_cents=balance.available,
         on_hold_cents=balance.on_hold,
-        as_of=datetime.fromisoformat(iso(datetime.now(UTC))),
+        as_of=datetime.fromisoformat(iso(service.now())),
         stale=False,
     )
 

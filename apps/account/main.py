@@ -6,8 +6,9 @@ from typing import Annotated
 from pydantic import Field
 
 from apps.account.api import AccountService, router
+from apps.account.linked import OpenFinance
 from apps.account.store import AccountStore, Grant
-from apps.kit import dynamo, logs, service, settings
+from apps.kit import dynamo, logs, outbound, service, settings
 from apps.kit.dynamo import TableCheck, Unavailable
 from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
@@ -22,6 +23,7 @@ class AccountSettings(settings.ApiSettings):
     table_transactions: str
     table_events: str
     dynamodb_endpoint: str | None = None
+    url_open_finance: str
     ispb: str
     opening_grant_cents: Annotated[int, Field(ge=0)]
     hold_minutes: Annotated[int, Field(ge=1)]
@@ -37,6 +39,7 @@ def main() -> None:
     ledger = Ledger(client, tables, config.outbox_shards)
     grant = Grant(config.opening_grant_cents, timedelta(minutes=config.hold_minutes))
     store = AccountStore(client, config.table_accounts, ledger, grant)
+    linked = OpenFinance(outbound.sender(), config.url_open_finance)
     verifier = Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids)
     app = service.create_app(
         "Accounts",
@@ -51,7 +54,7 @@ def main() -> None:
                 500, "record_damaged", "A record of this is damaged. No money moves on it; we look into it."
             ),
         },
-        state={"service": AccountService(store, config.ispb)},
+        state={"service": AccountService(store, config.ispb, linked)},
         verifier=verifier,
     )
     service.serve(app, config.host, config.port)

@@ -33,7 +33,7 @@ def merged(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     for route in ROUTES:
         operation = documents[route.service]["paths"][route.template][route.method.lower()]
         paths.setdefault(route.template, {})[route.method.lower()] = _with_own_answers(
-            route.method, operation
+            route.method, operation, token=route.token
         )
     return {
         "openapi": "3.1.0",
@@ -43,9 +43,12 @@ def merged(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _with_own_answers(method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
-    own: Sequence[str] = (*OWN_PROBLEMS, "upstream_timeout" if method == "GET" else "outcome_unknown")
+def _with_own_answers(method: str, operation: Mapping[str, Any], *, token: bool) -> dict[str, Any]:
+    problems = [each for each in OWN_PROBLEMS if token or each != "unauthenticated"]
+    own: Sequence[str] = (*problems, "upstream_timeout" if method == "GET" else "outcome_unknown")
     answers = {status: dict(answer) for status, answer in operation["responses"].items()}
     for status, said in responses(*own).items():
-        answers.setdefault(str(status), said)
+        kept = answers.setdefault(str(status), said)
+        if said["description"] not in kept["description"]:
+            answers[str(status)] = {**kept, "description": f"{kept['description']}; {said['description']}"}
     return {**operation, "responses": dict(sorted(answers.items()))}

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-Service = Literal["account", "transaction"]
+Service = Literal["account", "transaction", "open_finance"]
 
 
 @dataclass(frozen=True)
 class Route:
-    """One public operation. A parameter in braces stands for one path segment."""
+    """One public operation. A parameter in braces stands for one path segment. `token` says whether a
+    caller proves by one who they are: a browser that a bank sends back has none."""
 
     method: str
     template: str
     service: Service
+    token: bool = True
 
 
 ROUTES = (
@@ -29,6 +31,17 @@ ROUTES = (
     Route("GET", "/transfers", "transaction"),
     Route("GET", "/transfers/{transfer_id}", "transaction"),
     Route("POST", "/transfers/{transfer_id}/returns", "transaction"),
+    Route("GET", "/banks", "open_finance"),
+    Route("POST", "/links", "open_finance"),
+    Route("GET", "/links", "open_finance"),
+    # Before the template that it would fit.
+    Route("GET", "/links/callback", "open_finance", token=False),
+    Route("GET", "/links/{link_id}", "open_finance"),
+    Route("DELETE", "/links/{link_id}", "open_finance"),
+    Route("POST", "/payment-initiations", "open_finance"),
+    Route("GET", "/payment-initiations", "open_finance"),
+    Route("GET", "/payment-initiations/{initiation_id}", "open_finance"),
+    Route("DELETE", "/payment-initiations/{initiation_id}", "open_finance"),
 )
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]{1,128}")

@@ -184,8 +184,9 @@ def _describe(method: str, operation: dict[str, Any]) -> None:
     answers = operation["responses"]
     if _is_fastapis(answers.get("422")):
         del answers["422"]
-    operation["security"] = [{"cognito": []}]
-    codes = ["unauthenticated", "invalid_request", "internal_error"]
+    # An operation that asks for no token says so itself.
+    open_to_all = operation.setdefault("security", [{"cognito": []}]) == []
+    codes = [*([] if open_to_all else ["unauthenticated"]), "invalid_request", "internal_error"]
     if method == "post":
         codes += ["malformed_json", "payload_too_large", "unsupported_media_type"]
         operation.setdefault("parameters", []).append(

@@ -59,13 +59,14 @@ class State:
         self.logs = folder / "logs"
         self.tokens = folder / "tokens"
         self.jobs = folder / "jobs"
+        self.secrets = folder / "secrets"
         self.ministack = folder / "ministack"
         self.ended = folder / "ended.txt"
         self._started = folder / "started.json"
 
     def prepare(self) -> None:
         """Makes the folders, readable by this user alone."""
-        for folder in (self.folder, self.logs, self.tokens, self.jobs, self.ministack):
+        for folder in (self.folder, self.logs, self.tokens, self.jobs, self.secrets, self.ministack):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextlib.contextmanager

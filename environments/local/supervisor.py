@@ -24,7 +24,7 @@ import psutil
 from kafka.errors import KafkaError
 
 from apps.catalog import CATALOG, Catalog, Service, environment
-from environments.local import apache_kafka, broker, emulators, processes, provision, tansu
+from environments.local import apache_kafka, broker, emulators, processes, provision, secret_files, tansu
 from environments.local.broker import Broker, BrokerUnavailable
 from environments.local.credentials import LIFE_SECONDS, Credentials, role_keys
 from environments.local.ministack import MiniStack, root_client
@@ -126,6 +126,8 @@ class Supervisor:
         self._credentials.start()
         settings = {
             **names.settings,
+            # A browser on this machine comes back to the gateway where it listens.
+            "public_url": names.url("gateway") if "gateway" in ports else "",
             "cognito_issuer": pool.issuer,
             "cognito_jwks_url": pool.jwks_url,
             "cognito_client_ids": pool.client_id,
@@ -197,6 +199,9 @@ class Supervisor:
         }
         if service.kind != "simulator":  # it is the world outside, and has nothing here
             variables |= {**self._credentials.variables(service.name), "DYNAMODB_ENDPOINT": dynamodb}
+        if service.secrets:
+            folder = secret_files.prepare(self.state.secrets, service, names.secret)
+            variables["SECRETS_FOLDER"] = str(folder)
         if "KAFKA_BOOTSTRAP" in variables:
             variables |= kafka.variables(service.name)
         if service.port is None:
@@ -273,6 +278,9 @@ class Supervisor:
             "kafka_admin": dict(kafka.admin),
             "table_prefix": PREFIX,
             "urls": {name: names.url(name) for name in names.ports},
+            "simulators": {
+                each.name: names.url(each.name) for each in self.catalog.services if each.kind == "simulator"
+            },
         }
 
     def _record(self) -> None:

@@ -31,8 +31,10 @@ from apps.consumers.settle_transfers import SettleSettings
 from apps.consumers.sweep_transfers import SweepSettings
 from apps.gateway.main import GatewaySettings
 from apps.kit.settings import JobSettings, read
+from apps.open_finance.main import OpenFinanceSettings
 from apps.operators.main import OperatorSettings
 from apps.simulators.bacen.main import BacenSettings
+from apps.simulators.other_bank.main import OtherBankSettings
 from apps.transaction.main import TransactionSettings
 
 
@@ -308,12 +310,14 @@ VARIABLES: dict[str, dict[str, str]] = {
         **API,
         "URL_ACCOUNT": "http://account",
         "URL_TRANSACTION": "http://transaction",
+        "URL_OPEN_FINANCE": "http://open_finance",
     },
     "account": {
         "PORT": "8001",
         **API,
         **LEDGER_TABLES,
         **SHARDS,
+        "URL_OPEN_FINANCE": "http://open_finance",
         "ISPB": "<ispb>",
         "HOLD_MINUTES": "<hold_minutes>",
         "OPENING_GRANT_CENTS": "<opening_grant_cents>",
@@ -360,6 +364,16 @@ VARIABLES: dict[str, dict[str, str]] = {
         "TOPIC_TRANSFERS_DEAD_LETTER": "test-transfers.dead-letter",
         "RETENTION_HOURS_TRANSFERS": "168",
     },
+    "open_finance": {
+        "PORT": "8004",
+        **API,
+        "TABLE_CONSENTS": "test-consents",
+        "TABLE_ACCOUNTS": "test-accounts",
+        "URL_OTHER_BANK": "http://other_bank",
+        "SECRET_OPEN_FINANCE_KEYS": "test-open_finance_keys",
+        "PUBLIC_URL": "<public_url>",
+    },
+    "other_bank": {"PORT": "8021"},
 }
 
 SETTINGS: dict[str, type[JobSettings]] = {
@@ -372,6 +386,8 @@ SETTINGS: dict[str, type[JobSettings]] = {
     "sweep_transfers": SweepSettings,
     "audit_ledger": AuditSettings,
     "operators": OperatorSettings,
+    "open_finance": OpenFinanceSettings,
+    "other_bank": OtherBankSettings,
 }
 SERVICES = [each.name for each in CATALOG.services]
 
@@ -545,6 +561,15 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
             "topic/transfers.dead-letter",
         ),
     ],
+    "open_finance": [
+        table("consents", "DeleteItem", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"),
+        index("consents", "owner"),
+        table("accounts", "GetItem"),
+        TABLE_KEY,
+        statement("Secrets", ["secretsmanager:GetSecretValue"], "secret/open_finance_keys"),
+        statement("SecretKey", ["kms:Decrypt"], "key/secrets", via="secretsmanager"),
+    ],
+    "other_bank": [],
 }
 
 

@@ -796,7 +796,7 @@ def test_a_tunable_is_told_to_the_services_by_the_catalogs_name(name: str, key: 
 
 
 def test_every_setting_of_the_catalog_is_a_tunable_or_decided_elsewhere() -> None:
-    elsewhere = {"environment", "aws_region", *API_SETTINGS, *KAFKA_SETTINGS}
+    elsewhere = {"environment", "aws_region", "public_url", *API_SETTINGS, *KAFKA_SETTINGS}
     assert set(_read({}).tunables) == set(TUNABLES) == WHOLE.settings - elsewhere
 
 

@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
 from apps.account.api import AccountService, router
+from apps.account.linked import BadCursor, LinkedAway, LinkedBalance, LinkedStatement, NotLinked
 from apps.kit.dynamo import OutcomeUnknown, Unavailable
+from tests.apps.account.fake_linked import FakeLinked
 from tests.apps.account.fake_store import FakeStore
 from tests.apps.serving import ANA, BETO, problem, served, signed_in
 
@@ -27,9 +30,14 @@ def store() -> FakeStore:
 
 
 @pytest.fixture
-def client(store: FakeStore) -> Iterator[TestClient]:
-    service = AccountService(store, ISPB, lambda: datetime(2026, 12, 24, 18, 0, tzinfo=UTC))
-    with served(router, {"service": service}) as opened:
+def linked() -> FakeLinked:
+    return FakeLinked()
+
+
+@pytest.fixture
+def client(store: FakeStore, linked: FakeLinked) -> Iterator[TestClient]:
+    now = datetime(2026, 12, 24, 18, 0, tzinfo=UTC)
+    with served(router, {"service": AccountService(store, ISPB, linked, lambda: now)}) as opened:
         yield opened
 
 
@@ -195,7 +203,12 @@ def test_balances_are_those_of_the_caller_and_their_sum(client: TestClient, stor
 
 
 def test_a_caller_without_accounts_has_nothing(client: TestClient) -> None:
-    assert get(client, "/balances").json() == {"total_cents": 0, "accounts": []}
+    assert get(client, "/balances").json() == {
+        "total_cents": 0,
+        "totals": [{"currency": "BRL", "total_cents": 0}],
+        "complete": True,
+        "accounts": [],
+    }
     assert get(client, "/accounts").json() == {"accounts": []}
 
 
@@ -252,7 +265,7 @@ def test_a_statement_is_of_the_days_that_were_asked_for(
     [
         ("cursor=abc", "query.cursor"),
         ("cursor=", "query.cursor"),
-        ("cursor=" + "a" * 257, "query.cursor"),
+        ("cursor=" + "a" * 301, "query.cursor"),
         ("kind=cash", "query.kind.0"),
         ("limit=0", "query.limit"),
         ("limit=201", "query.limit"),
@@ -310,6 +323,95 @@ def test_an_account_that_the_bank_has_stopped_is_not_closed(
     account_id = opened(client)
     store.balances[account_id] = replace(store.balances[account_id], **change)
     problem(delete(client, account_id), 409, code)
+
+
+LINK = "11111111-0000-4000-8000-000000000000"
+LINKED = "22222222-0000-4000-8000-000000000000"
+
+
+def at_bank(available: int | None, currency: str = "BRL", *, stale: bool = False) -> LinkedBalance:
+    """A linked account with so much on it."""
+    return LinkedBalance.model_validate(
+        {
+            "link_id": LINK,
+            "account_id": LINKED,
+            "institution": "Banco Ipê",
+            "currency": currency,
+            "available_cents": available,
+            "on_hold_cents": None if available is None else 0,
+            "as_of": None if available is None else "2026-11-25T12:00:00Z",
+            "stale": stale,
+        }
+    )
+
+
+def test_linked_accounts_are_seen_beside_ones_own_and_summed_by_currency(
+    client: TestClient, store: FakeStore, linked: FakeLinked
+) -> None:
+    store.write(opened(client), "credit", "2026-11-25T12:00:01.000Z", 700)
+    linked.found = [at_bank(41), at_bank(-1, stale=True), at_bank(5, "USD")]
+    body = get(client, "/balances").json()
+    assert (body["total_cents"], body["complete"]) == (740, True)
+    assert body["totals"] == [
+        {"currency": "BRL", "total_cents": 740},
+        {"currency": "USD", "total_cents": 5},
+    ]
+    assert [(each["institution"], each["link_id"], each["stale"]) for each in body["accounts"]] == [
+        ("GO Banking", None, False),
+        ("Banco Ipê", LINK, False),
+        ("Banco Ipê", LINK, True),
+        ("Banco Ipê", LINK, False),
+    ]
+
+
+def test_other_banks_are_asked_with_the_callers_own_token(client: TestClient, linked: FakeLinked) -> None:
+    get(client, "/balances", BETO)
+    get(client, f"/accounts/{LINKED}/entries", ANA)
+    assert linked.asked == [signed_in(BETO)["Authorization"], signed_in(ANA)["Authorization"]]
+
+
+def test_a_figure_that_was_never_told_is_not_summed(client: TestClient, linked: FakeLinked) -> None:
+    linked.found = [at_bank(None, stale=True), at_bank(7)]
+    body = get(client, "/balances").json()
+    assert (body["total_cents"], body["complete"]) == (7, False)
+    assert [each["available_cents"] for each in body["accounts"]] == [None, 7]
+
+
+@pytest.mark.parametrize("away", ["silent", "failing"])
+def test_what_is_here_is_shown_while_other_banks_cannot_be_asked(
+    client: TestClient, store: FakeStore, linked: FakeLinked, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.account.api.LINKED_SECONDS", 0.05)
+    store.write(opened(client), "credit", "2026-11-25T12:00:01.000Z", 700)
+    linked.hangs, linked.fails = away == "silent", LinkedAway("500") if away == "failing" else None
+    body = get(client, "/balances").json()
+    assert (body["total_cents"], body["complete"], len(body["accounts"])) == (700, False, 1)
+
+
+def test_a_linked_accounts_statement_has_the_same_shape(
+    client: TestClient, store: FakeStore, linked: FakeLinked
+) -> None:
+    entry = {
+        "entry_id": "tx1",
+        "kind": "debit",
+        "description": "Café",
+        "amount_cents": 77,
+        "at": "2026-11-25T12:00:00Z",
+    }
+    told = {"entries": [entry], "cursor": "next", "stale": True, "as_of": "2026-11-25T12:00:00Z"}
+    linked.statements[UUID(LINKED)] = LinkedStatement.model_validate(told)
+    body = get(client, f"/accounts/{LINKED}/entries?from=2026-11-01&limit=7&cursor=abc").json()
+    assert linked.queries == [{"from": "2026-11-01", "cursor": "abc", "limit": "7"}]
+    assert (body["account_id"], body["cursor"], body["stale"]) == (LINKED, "next", True)
+    shown = body["entries"][0]
+    own = get(client, f"/accounts/{history(client, store)}/entries").json()
+    assert shown.keys() == own["entries"][0].keys()
+    assert (shown["kind"], shown["amount_cents"], shown["reference"], shown["seq"]) == (
+        "debit",
+        77,
+        "tx1",
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -422,3 +524,20 @@ def test_a_moment_that_is_none_or_still_to_come_is_a_bad_question(
 ) -> None:
     answer = get(client, f"/accounts/{history(client, store)}/balance?at={at}")
     assert [each["where"] for each in problem(answer, 422, "invalid_request")["errors"]] == ["query.at"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "code"),
+    [
+        (NotLinked(ended=False), 404, "account_not_found"),
+        (NotLinked(ended=True), 409, "link_not_active"),
+        (BadCursor("no"), 422, "invalid_request"),
+        (LinkedAway("500"), 503, "unavailable"),
+    ],
+    ids=["nobody's", "link ended", "cursor", "away"],
+)
+def test_what_keeps_a_linked_statement_back_is_said(
+    client: TestClient, linked: FakeLinked, failure: Exception, status: int, code: str
+) -> None:
+    linked.fails = failure
+    problem(get(client, f"/accounts/{LINKED}/entries"), status, code)

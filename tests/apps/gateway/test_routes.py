@@ -1,5 +1,7 @@
 """Only what is listed is public, and only when it is written plainly."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +13,17 @@ ID = "aaaaaaaa-0000-4000-8000-000000000000"
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
 def test_each_listed_operation_is_found_at_its_own_service(route: Route) -> None:
-    path = route.template.replace("{account_id}", ID).replace("{transfer_id}", ID)
+    path = re.sub(r"\{\w+\}", ID, route.template)
     assert find(route.method, path.encode()) == Found(route, path)
+
+
+def test_only_a_browser_that_a_bank_sends_back_comes_without_a_token() -> None:
+    assert [(each.method, each.template) for each in ROUTES if not each.token] == [("GET", "/links/callback")]
+
+
+@pytest.mark.parametrize("path", ["/linked-accounts", f"/linked-accounts/{ID}/entries", "/links/a/callback"])
+def test_what_services_ask_each_other_is_not_public(path: str) -> None:
+    assert find("GET", path.encode()) is None
 
 
 def test_no_operation_is_listed_twice() -> None:
@@ -26,6 +37,8 @@ def test_no_operation_is_listed_twice() -> None:
         ("HEAD", "/accounts", "/accounts", ("GET", "POST")),
         ("OPTIONS", "/balances", "/balances", ("GET",)),
         ("get", "/balances", "/balances", ("GET",)),
+        ("POST", "/links/callback", "/links/callback", ("DELETE", "GET")),
+        ("PUT", f"/links/{ID}", "/links/{link_id}", ("DELETE", "GET")),
         ("POST", f"/transfers/{ID}", "/transfers/{transfer_id}", ("GET",)),
         ("POST", f"/accounts/{ID}/entries", "/accounts/{account_id}/entries", ("GET",)),
     ],

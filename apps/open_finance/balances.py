@@ -1,0 +1,126 @@
+"""Balances at all linked banks at once: each bank has the same little time, and the last known figure stands
+in for a bank that does not use it."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.open_finance.access import Access, LinkEnded
+from apps.open_finance.banks import Banks
+from apps.open_finance.calls import Patience
+from apps.open_finance.consent import Link, LinkedAccount
+from apps.open_finance.documents import Figures
+from apps.open_finance.store import Known, OpenFinanceStore
+
+WORKERS = 64
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long one bank may take, and how long a figure counts as fresh."""
+
+    bank_seconds: float
+    fresh_seconds: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One linked account with what is known of it. Without `figures` no bank has ever told."""
+
+    link: Link
+    account: LinkedAccount
+    figures: Figures | None
+    stale: bool
+
+
+class LinkedBalances:
+    """Asks banks in parallel. `now` is the time in UTC."""
+
+    def __init__(
+        self,
+        store: OpenFinanceStore,
+        banks: Banks,
+        access: Access,
+        pace: Pace,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._banks = banks
+        self._access = access
+        self._pace = pace
+        self._now = now
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="bank")
+
+    def close(self) -> None:
+        """Lets go of the threads; one that still waits for a bank ends with its own time limit."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def of(self, links: Sequence[Link]) -> list[Seen]:
+        """The accounts of these links, in their order, at the latest when the banks' time is over."""
+        ends = time.monotonic() + self._pace.bank_seconds
+        active = [each for each in links if each.status == "ACTIVE" and _readable(each)]
+        known = dict(zip(active, self._pool.map(self._store.figures, active), strict=True))
+        asked = {
+            (link.link_id, account.account_id): self._pool.submit(self._ask, link, account, Patience(ends))
+            for link in active
+            for account in link.accounts
+            if not self._fresh(known[link].get(account.account_id))
+        }
+        wait(asked.values(), max(0.0, ends - time.monotonic()))
+        seen = [
+            _seen(
+                link,
+                account,
+                known[link].get(account.account_id),
+                asked.get((link.link_id, account.account_id)),
+            )
+            for link in active
+            for account in link.accounts
+        ]
+        return [each for each in seen if each is not None]
+
+    def _fresh(self, known: Known | None) -> bool:
+        return known is not None and self._now().timestamp() - known.asked_at < self._pace.fresh_seconds
+
+    def _ask(self, link: Link, account: LinkedAccount, patience: Patience) -> Figures | None:
+        """What the bank says, kept for the next time; nothing if it does not say or the consent is over."""
+        try:
+            with self._banks.place(link.bank_id):
+                bank = self._banks.find(link.bank_id)
+                self._access.count(link, "balances", account.account_id)
+                figures = self._access.read(
+                    link, bank, lambda token: bank.balance(token, account.bank_account_id, patience), patience
+                )
+                self._store.keep_figures(
+                    link.link_id, account.account_id, Known(figures, self._now().timestamp())
+                )
+                return figures
+        except LinkEnded:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever ails one bank hides nothing of another)
+            _log.warning(
+                "a bank gave no balance", extra={"error": type(error).__name__, "bank_id": link.bank_id}
+            )
+            return None
+
+
+def _readable(link: Link) -> bool:
+    return "ACCOUNTS_BALANCES_READ" in link.permissions
+
+
+def _seen(
+    link: Link, account: LinkedAccount, known: Known | None, asked: "Future[Figures | None] | None"
+) -> Seen | None:
+    if asked is None:
+        return Seen(link, account, known.figures if known else None, stale=False)
+    if asked.done():
+        if isinstance(asked.exception(), LinkEnded):
+            return None
+        if (figures := asked.result()) is not None:
+            return Seen(link, account, figures, stale=False)
+    return Seen(link, account, known.figures if known else None, stale=True)
