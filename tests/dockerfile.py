@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from apps.catalog import Service
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -61,6 +63,16 @@ def variables() -> dict[str, str]:
     """What `ENV` sets in the final stage."""
     (instruction,) = of("final", "ENV")
     return dict(pair.split("=", 1) for pair in instruction.rest.split())
+
+
+def arguments_of(service: Service) -> dict[str, str]:
+    """What the platform gives; `tests/deployed` holds the graph against this."""
+    arguments = {
+        "SERVICE": service.name,
+        "MODULE": service.module,
+        "FOLDER": service.module.rpartition(".")[0].replace(".", "/"),
+    }
+    return arguments if service.port is None else {**arguments, "PORT": str(service.port)}
 
 
 def ignored(path: str) -> bool:

@@ -9,18 +9,9 @@ from pathlib import Path
 import pytest
 
 from apps.catalog import CATALOG, Service
-from tests.dockerfile import FINAL, ROOT, STAGES, copied, ignored, installed, of, variables
+from tests.dockerfile import FINAL, ROOT, STAGES, arguments_of, copied, ignored, installed, of, variables
 
 RUNNABLE = [service for service in CATALOG.services if not service.planned]
-
-
-def arguments(service: Service) -> dict[str, str]:
-    """What the platform gives; `tests/platform/test_images.py` holds it against this."""
-    return {
-        "SERVICE": service.name,
-        "MODULE": service.module,
-        "FOLDER": service.module.rpartition(".")[0].replace(".", "/"),
-    }
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +42,7 @@ print(json.dumps({name: getattr(module, "__file__", None) for name, module in li
 
 @pytest.mark.parametrize("service", RUNNABLE, ids=lambda service: service.name)
 def test_a_program_runs_on_what_its_image_holds(service: Service, tmp_path: Path, packages: Path) -> None:
-    folder = copied(arguments(service), tmp_path)
+    folder = copied(arguments_of(service), tmp_path)
     done = run_in(folder, packages, "-c", LIST_MODULES, service.module)
     assert done.returncode == 0, done.stderr
     files: dict[str, str | None] = json.loads(done.stdout)
@@ -64,8 +55,8 @@ def test_a_program_runs_on_what_its_image_holds(service: Service, tmp_path: Path
 
 @pytest.mark.parametrize("service", RUNNABLE, ids=lambda service: service.name)
 def test_an_image_holds_no_other_services_code(service: Service, tmp_path: Path) -> None:
-    folder = copied(arguments(service), tmp_path)
-    own = arguments(service)["FOLDER"].split("/")[1]
+    folder = copied(arguments_of(service), tmp_path)
+    own = arguments_of(service)["FOLDER"].split("/")[1]
     assert {path.name for path in (folder / "apps").iterdir()} == {
         "__init__.py",
         "run.py",
@@ -88,7 +79,7 @@ def test_the_entry_reaches_the_program_which_asks_for_its_settings(
     assert python == "python3"
     # Arguments of the container are the program's.
     extra = ["audit"] if service.kind == "job" else []
-    done = run_in(copied(arguments(service), tmp_path), packages, *command, *extra, MODULE=service.module)
+    done = run_in(copied(arguments_of(service), tmp_path), packages, *command, *extra, MODULE=service.module)
     assert done.returncode == 2, done.stderr
     assert "settings are missing or wrong" in done.stderr
     assert "- SERVICE: is not set" in done.stderr
