@@ -55,12 +55,13 @@ class Cluster:
     network: str = field(default_factory=lambda: free_network())
     running: dict[str, Running] = field(default_factory=dict)
     _addresses: dict[str, str] = field(default_factory=dict)
-    _roles: dict[str, Role] = field(default_factory=dict)
+    _granted: set[str] = field(default_factory=set)
+    _keys: dict[str, dict[str, str]] = field(default_factory=dict)
     _credentials: Credentials | None = None
 
     def start(self) -> None:
         """Starts every pod of the graph and waits until all are ready."""
-        self._credentials = Credentials(self.containers.folder / "tokens", self._keys)
+        self._credentials = Credentials(self.containers.folder / "tokens", self._keys.__getitem__)
         self._credentials.start()
         for pod in pods(self.graph).values():
             self.running[pod.workload] = self.begin(self.graph, pod, pod.workload)
@@ -132,17 +133,16 @@ class Cluster:
     def _pod_identity(self, name: str, mine: Role) -> dict[str, str]:
         """What EKS adds to a pod whose service account has an association."""
         assert self._credentials is not None
-        if mine.name not in {each.name for each in self._roles.values()}:
+        if mine.name not in self._granted:
             self.cloud.grant(mine)
-        self._roles[name] = mine
+            self._granted.add(mine.name)
+        # Before they are asked for: botocore waits two seconds for them, and a busy machine may need more.
+        self._keys[name] = self.cloud.keys(mine)
         found = self._credentials.variables(name)
         return {**found, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": f"{CREDENTIAL_FOLDER}/{CREDENTIAL_FILE}"}
 
     def _token(self, name: str) -> str:
         return (self.containers.folder / "tokens" / name).read_text()
-
-    def _keys(self, name: str) -> dict[str, str]:
-        return self.cloud.keys(self._roles[name])
 
     def _url(self, target: Target) -> str:
         return f"http://{self._address(target.workload)}:{target.port}"

@@ -77,7 +77,7 @@ def built(arguments: Mapping[str, str]) -> str:
     try:
         kept = json.loads((KEPT / "built.json").read_text())
     except FileNotFoundError:
-        raise NotBuilt("no image was built here (python -m tests.deployed.images)") from None
+        raise NotBuilt("no image was built here (make images)") from None
     if kept["of"] != fingerprint():
         raise NotBuilt("the images that were built here are of other files")
     for image, given in kept["images"].items():
