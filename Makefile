@@ -12,7 +12,7 @@ INSTALL = $(UV) pip install --quiet --python $(PYTHON) --require-hashes -r
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock"
 
-.PHONY: help demo up down test unit check format bench docs lock policy
+.PHONY: help demo up down test unit check format bench docs lock policy images publish pin
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / /' | while read -r name what; do printf '%-8s %s\n' "$$name" "$$what"; done
 
@@ -53,6 +53,18 @@ docs: .venv/dev ## Draw what the documents show of the program
 	@mkdir -p docs
 	@$(GOBANK) diagram dev --output docs/architecture.svg
 
+images: .venv/dev ## Build the services' images from Debian packages, without Docker
+	@$(PYTHON) -m tests.deployed.images
+
+publish: .venv/dev ## Push the images and list their digests: REGISTRY=HOST/prod- TAG=main-1
+	@$(PYTHON) .ci/publish.py "$$REGISTRY" "$$TAG"
+
+pin: ## Let a stack run the images of such a list: STACK=prod IMAGES=FILE
+	@pulumi config set --stack "$$STACK" gobanking:imageSource given
+	@number=0; while read -r image; do \
+		pulumi config set --stack "$$STACK" --path "gobanking:images[$$number]" "$$image"; \
+		number=$$((number + 1)); done < "$$IMAGES"
+
 lock: $(UV) ## Compile the pins of every group of dependencies anew
 	@$(COMPILE) --upgrade --group dev -o requirements/dev.txt
 	@for group in apps local platform; do \
@@ -78,6 +90,12 @@ PULUMI_CLI := github.com/pulumi/pulumi/pkg/v3
 		nice -n 19 go -C tools/pulumi build -trimpath -buildvcs=false -o $(abspath $@) \
 		-ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$$version" \
 		$(PULUMI_CLI)/cmd/pulumi
+
+.tools/bin/actionlint: tools/actionlint/go.mod tools/actionlint/go.sum
+	@command -v go > /dev/null || { echo "Go builds it: install Go, or actionlint on PATH" >&2; exit 1; }
+	@mkdir -p $(@D)
+	@nice -n 19 go -C tools/actionlint build -trimpath -buildvcs=false -o $(abspath $@) \
+		github.com/rhysd/actionlint/cmd/actionlint
 
 .venv/bin/python: | $(UV)
 	@$(UV) venv --quiet --no-python-downloads --python 3.11 .venv 2>/dev/null || \

@@ -29,3 +29,11 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what tests have recorded as `loudly`: what was not run as it should be, though nothing failed."""
+    reports = (report for found in terminalreporter.stats.values() for report in found)
+    properties = (each for report in reports for each in getattr(report, "user_properties", ()))
+    for line in sorted({str(value) for name, value in properties if name == "loudly"}):
+        terminalreporter.write_line(line, yellow=True, bold=True)

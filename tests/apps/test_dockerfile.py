@@ -2,129 +2,22 @@
 read, and what it copies is copied and run."""
 
 import json
-import re
-import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
 
 from apps.catalog import CATALOG, Service
+from tests.dockerfile import FINAL, ROOT, STAGES, arguments_of, copied, ignored, installed, of, variables
 
-ROOT = Path(__file__).parents[2]
 RUNNABLE = [service for service in CATALOG.services if not service.planned]
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One instruction: `COPY`, and the rest of its line."""
-
-    word: str
-    rest: str
-
-    @property
-    def words(self) -> list[str]:
-        return [word for word in self.rest.split() if not word.startswith("--")]
-
-    @property
-    def command(self) -> list[str]:
-        """The exec form; an error for a shell's."""
-        found: list[str] = json.loads(self.rest[self.rest.index("[") :])
-        return found
-
-
-def read_stages() -> dict[str, list[Instruction]]:
-    """The instructions of each stage by its name, the last one's by `final`, those before by `global`."""
-    text = "\n".join(
-        line for line in (ROOT / "apps" / "Dockerfile").read_text().splitlines() if not line.startswith("#")
-    )
-    stages: dict[str, list[Instruction]] = {"global": []}
-    name = "global"
-    for line in re.sub(r"\\\n\s*", " ", text).splitlines():
-        if not line.strip():
-            continue
-        word, rest = line.split(maxsplit=1)
-        if word == "FROM":
-            name = rest.split(" AS ")[1] if " AS " in rest else "final"
-            stages[name] = []
-        stages[name].append(Instruction(word, rest))
-    return stages
-
-
-STAGES = read_stages()
-FINAL = STAGES["final"]
-
-
-def of(stage: str, word: str) -> list[Instruction]:
-    return [instruction for instruction in STAGES[stage] if instruction.word == word]
-
-
-def variables() -> dict[str, str]:
-    """What `ENV` sets in the final stage."""
-    (instruction,) = of("final", "ENV")
-    return dict(pair.split("=", 1) for pair in instruction.rest.split())
-
-
-def arguments(service: Service) -> dict[str, str]:
-    """What the platform gives; `tests/platform/test_images.py` holds it against this."""
-    return {
-        "SERVICE": service.name,
-        "MODULE": service.module,
-        "FOLDER": service.module.rpartition(".")[0].replace(".", "/"),
-    }
-
-
-def ignored(path: str) -> bool:
-    """Whether `.dockerignore` keeps a file from the builder: the last pattern that matches decides."""
-    parts = path.split("/")
-    above = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
-    out = False
-    for line in (ROOT / ".dockerignore").read_text().splitlines():
-        if not line or line.startswith("#"):
-            continue
-        pattern = re.escape(line.removeprefix("!")).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
-        if any(re.fullmatch(pattern, each) for each in above):
-            out = not line.startswith("!")
-    return out
-
-
-def copied(service: Service, to: Path) -> Path:
-    """Does in `to` what the stage `program` does for a service; its folder there."""
-    for instruction in of("program", "COPY"):
-        *sources, target = (
-            re.sub(r"\$\{(\w+)\}", lambda found: arguments(service)[found[1]], word)
-            for word in instruction.words
-        )
-        for source in sources:
-            for path in sorted((ROOT / source).rglob("*")) if (ROOT / source).is_dir() else [ROOT / source]:
-                relative = path.relative_to(ROOT).as_posix()
-                if path.is_dir() or ignored(relative):
-                    continue
-                # A folder's content goes to the target, a file into it.
-                inside = path.relative_to(ROOT / source) if (ROOT / source).is_dir() else Path(path.name)
-                (to / target / inside).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, to / target / inside)
-    return to
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the stage `packages` makes: the pinned packages as they are installed here, and no other."""
-    folder = tmp_path_factory.mktemp("packages")
-    lines = (ROOT / "requirements" / "apps.txt").read_text().splitlines()
-    for name in (line.split("==")[0] for line in lines if "==" in line):
-        try:
-            pinned = distribution(name)
-        except PackageNotFoundError:  # for another platform
-            continue
-        for file in pinned.files or []:
-            if ".." not in file.parts and file.suffix != ".pyc":
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                (folder / file).symlink_to(str(pinned.locate_file(file)))
-    return folder
+    """What the stage `packages` makes."""
+    return installed(tmp_path_factory.mktemp("packages"))
 
 
 def run_in(folder: Path, packages: Path, *command: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -149,7 +42,7 @@ print(json.dumps({name: getattr(module, "__file__", None) for name, module in li
 
 @pytest.mark.parametrize("service", RUNNABLE, ids=lambda service: service.name)
 def test_a_program_runs_on_what_its_image_holds(service: Service, tmp_path: Path, packages: Path) -> None:
-    folder = copied(service, tmp_path)
+    folder = copied(arguments_of(service), tmp_path)
     done = run_in(folder, packages, "-c", LIST_MODULES, service.module)
     assert done.returncode == 0, done.stderr
     files: dict[str, str | None] = json.loads(done.stdout)
@@ -162,8 +55,8 @@ def test_a_program_runs_on_what_its_image_holds(service: Service, tmp_path: Path
 
 @pytest.mark.parametrize("service", RUNNABLE, ids=lambda service: service.name)
 def test_an_image_holds_no_other_services_code(service: Service, tmp_path: Path) -> None:
-    folder = copied(service, tmp_path)
-    own = arguments(service)["FOLDER"].split("/")[1]
+    folder = copied(arguments_of(service), tmp_path)
+    own = arguments_of(service)["FOLDER"].split("/")[1]
     assert {path.name for path in (folder / "apps").iterdir()} == {
         "__init__.py",
         "run.py",
@@ -186,7 +79,7 @@ def test_the_entry_reaches_the_program_which_asks_for_its_settings(
     assert python == "python3"
     # Arguments of the container are the program's.
     extra = ["audit"] if service.kind == "job" else []
-    done = run_in(copied(service, tmp_path), packages, *command, *extra, MODULE=service.module)
+    done = run_in(copied(arguments_of(service), tmp_path), packages, *command, *extra, MODULE=service.module)
     assert done.returncode == 2, done.stderr
     assert "settings are missing or wrong" in done.stderr
     assert "- SERVICE: is not set" in done.stderr
