@@ -1,7 +1,7 @@
 """The cloud of the graph, emulated: what the graph registers is made on MiniStack and on a Kafka broker.
 
-Everything that is made is made of the graph's inputs. The user pool and its client are made while the program
-runs, because AWS makes their ids up and the program hands them on; the rest afterwards, by name.
+Everything is made of the graph's inputs: the user pool, its client and the secrets while
+the program runs, because AWS makes their ids up and the program hands them on; the rest afterwards, by name.
 """
 
 import json
@@ -20,10 +20,12 @@ from environments.graph.recorder import Asked
 from environments.local import broker, emulators, tansu
 from environments.local.broker import Broker
 from environments.local.ministack import MiniStack, root_client
+from environments.local.secret_files import MAKERS
 from tests.deployed import mapping
 from tests.deployed.pods import Json, Role
 from tests.environment import until
 
+SECRET = "aws:secretsmanager/secret:Secret"
 TABLE = "aws:dynamodb/table:Table"
 TOPIC = "aws:msk/topic:Topic"
 POOL = "aws:cognito/userPool:UserPool"
@@ -71,10 +73,13 @@ class Cloud:
             }
         if asked.type == CLIENT:
             return {**outputs, "id": self._client(asked.inputs)}
+        if asked.type == SECRET:
+            made = self._secret(asked.inputs["name"])
+            return {**outputs, "id": made, "arn": made}
         return outputs
 
     def make(self, graph: Graph) -> None:
-        """Tables, topics and roles."""
+        """Tables and topics."""
         dynamodb = root_client("dynamodb", self.stack.url)
         for node in graph.of_type(TABLE):
             dynamodb.create_table(**table_request(node.inputs))
@@ -108,6 +113,13 @@ class Cloud:
             "Token": answer["SessionToken"],
             "Expiration": answer["Expiration"].strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
+
+    def _secret(self, name: str) -> str:
+        """Its ARN, which ends in letters of AWS's own. The value is what an operator gives it after `up`."""
+        (make,) = [each for secret, each in MAKERS.items() if name.endswith(secret)]
+        client = root_client("secretsmanager", self.stack.url)
+        made: str = client.create_secret(Name=name, SecretString=make())["ARN"]
+        return made
 
     def _pool(self, inputs: Mapping[str, Any]) -> str:
         cognito = root_client("cognito-idp", self.stack.url)

@@ -1,4 +1,4 @@
-"""All that differs between AWS and this machine for a program: four kinds of variables, two added ones.
+"""All that differs between AWS and this machine for a program: four kinds of variables, three added ones.
 
 Every other variable of a manifest reaches its program as the graph has it. A value that AWS itself would
 not work with is refused here (`CannotBe`), so that the mapping never mends a mistake.
@@ -71,8 +71,12 @@ MAPPED: Mapping[str, Callable[[str, Places], str]] = {
 
 
 def added(address: str, places: Places) -> dict[str, str]:
-    """What a pod has on AWS without being told: an address of its own, and a DynamoDB at its usual place."""
-    return {"HOST": address, "DYNAMODB_ENDPOINT": places.aws}
+    """What a pod has on AWS without being told: an address of its own, and AWS's APIs where they are."""
+    return {
+        "HOST": address,
+        "DYNAMODB_ENDPOINT": places.aws,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": places.aws,
+    }
 
 
 def patience(variables: Mapping[str, str], places: Places) -> dict[str, str]:
