@@ -7,7 +7,7 @@ from pydantic import Field
 
 from apps.account.api import AccountService, router
 from apps.account.store import AccountStore, Grant
-from apps.kit import dynamo, logs, service, settings
+from apps.kit import dynamo, logs, pool_keys, service, settings
 from apps.kit.dynamo import TableCheck, Unavailable
 from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
@@ -37,7 +37,13 @@ def main() -> None:
     ledger = Ledger(client, tables, config.outbox_shards)
     grant = Grant(config.opening_grant_cents, timedelta(minutes=config.hold_minutes))
     store = AccountStore(client, config.table_accounts, ledger, grant)
-    verifier = Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids)
+    verifier = Verifier(
+        config.cognito_issuer,
+        config.cognito_jwks_url,
+        config.cognito_client_ids,
+        # For the one service that must not reach the pool.
+        fetch=pool_keys.publishing(client, config.table_accounts),
+    )
     app = service.create_app(
         "Accounts",
         "1",
