@@ -46,6 +46,9 @@ def merged(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def _with_own_answers(method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
     own: Sequence[str] = (*OWN_PROBLEMS, "upstream_timeout" if method == "GET" else "outcome_unknown")
     answers = {status: dict(answer) for status, answer in operation["responses"].items()}
-    for status, said in responses(*own).items():
-        answers.setdefault(str(status), said)
+    for code in own:
+        for status, said in responses(code).items():
+            kept = answers.setdefault(str(status), said)
+            if f"`{code}`" not in kept["description"]:
+                kept["description"] += f"; {said['description']}"
     return {**operation, "responses": dict(sorted(answers.items()))}
