@@ -11,13 +11,18 @@ class GatewaySettings(settings.ApiSettings):
 
     url_account: str
     url_transaction: str
+    url_dict_key: str
 
 
 def main() -> None:
     """Serves the public API."""
     config = settings.read(GatewaySettings)
     logs.configure(config.service, config.log_level)
-    urls = {"account": config.url_account, "transaction": config.url_transaction}
+    urls = {
+        "account": config.url_account,
+        "transaction": config.url_transaction,
+        "dict_key": config.url_dict_key,
+    }
     gateway = Gateway(urls, total_seconds=TOTAL_SECONDS)
     app = service.create_app(
         "GO Banking",

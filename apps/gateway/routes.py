@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-Service = Literal["account", "transaction"]
+Service = Literal["account", "transaction", "dict_key"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,13 @@ ROUTES = (
     Route("GET", "/transfers", "transaction"),
     Route("GET", "/transfers/{transfer_id}", "transaction"),
     Route("POST", "/transfers/{transfer_id}/returns", "transaction"),
+    Route("POST", "/keys/lookup", "dict_key"),
+    Route("POST", "/keys", "dict_key"),
+    Route("GET", "/keys", "dict_key"),
+    Route("DELETE", "/keys/{key_id}", "dict_key"),
+    Route("POST", "/keys/claims", "dict_key"),
+    Route("GET", "/keys/claims", "dict_key"),
+    Route("POST", "/keys/claims/{claim_id}/{action}", "dict_key"),
 )
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]{1,128}")

@@ -26,9 +26,11 @@ from apps.catalog import (
     policy,
 )
 from apps.consumers.audit_ledger import AuditSettings
+from apps.consumers.refund_lookups import RefundSettings
 from apps.consumers.relay_outbox import RelaySettings
 from apps.consumers.settle_transfers import SettleSettings
 from apps.consumers.sweep_transfers import SweepSettings
+from apps.dict_key.main import DictKeySettings
 from apps.gateway.main import GatewaySettings
 from apps.kit.settings import JobSettings, read
 from apps.operators.main import OperatorSettings
@@ -308,6 +310,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         **API,
         "URL_ACCOUNT": "http://account",
         "URL_TRANSACTION": "http://transaction",
+        "URL_DICT_KEY": "http://dict_key",
     },
     "account": {
         "PORT": "8001",
@@ -325,6 +328,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         **SHARDS,
         "ISPB": "<ispb>",
         "HOLD_MINUTES": "<hold_minutes>",
+        "URL_DICT_KEY": "http://dict_key",
     },
     "relay_outbox": {
         "PORT": "8010",
@@ -360,6 +364,27 @@ VARIABLES: dict[str, dict[str, str]] = {
         "TOPIC_TRANSFERS_DEAD_LETTER": "test-transfers.dead-letter",
         "RETENTION_HOURS_TRANSFERS": "168",
     },
+    "dict_key": {
+        "PORT": "8003",
+        **API,
+        "TABLE_KEYS": "test-keys",
+        "TABLE_ACCOUNTS": "test-accounts",
+        "ISPB": "<ispb>",
+        "DICT_URL": "<dict_url>",
+        "DICT_CATEGORY": "<dict_category>",
+        "SECRET_DICT_CERTIFICATE": "test-dict_certificate",
+    },
+    "refund_lookups": {
+        "PORT": "8016",
+        "TABLE_KEYS": "test-keys",
+        **KAFKA,
+        "KAFKA_CONSUMES": "transfers",
+        "KAFKA_GROUP": "test-refund-lookups",
+        "KAFKA_PRODUCES": "transfers.dead-letter",
+        "KAFKA_DEAD_LETTER": "transfers.dead-letter",
+        "TOPIC_TRANSFERS": "test-transfers",
+        "TOPIC_TRANSFERS_DEAD_LETTER": "test-transfers.dead-letter",
+    },
 }
 
 SETTINGS: dict[str, type[JobSettings]] = {
@@ -372,6 +397,8 @@ SETTINGS: dict[str, type[JobSettings]] = {
     "sweep_transfers": SweepSettings,
     "audit_ledger": AuditSettings,
     "operators": OperatorSettings,
+    "dict_key": DictKeySettings,
+    "refund_lookups": RefundSettings,
 }
 SERVICES = [each.name for each in CATALOG.services]
 
@@ -386,7 +413,12 @@ class PlausibleNames(FakeNames):
     """Settings of the kinds that services ask for."""
 
     def setting(self, name: str) -> str:
-        said = {"log_level": "INFO", "kafka_security": "AWS_MSK_IAM"}
+        said = {
+            "log_level": "INFO",
+            "kafka_security": "AWS_MSK_IAM",
+            "dict_url": "https://dict",
+            "dict_category": "H",
+        }
         numbers = {"opening_grant_cents", "hold_minutes", "outbox_shards", "audit_seconds"}
         return said.get(name, "7" if name in numbers else name)
 
@@ -544,6 +576,21 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
             "topic/transfers",
             "topic/transfers.dead-letter",
         ),
+    ],
+    "dict_key": [
+        table("keys", "DeleteItem", "DescribeTable", "GetItem", "PutItem", "UpdateItem"),
+        index("keys", "owner"),
+        table("accounts", "GetItem"),
+        TABLE_KEY,
+        statement("Secrets", ["secretsmanager:GetSecretValue"], "secret/dict_certificate"),
+        statement("SecretKey", ["kms:Decrypt"], "key/secrets", via="secretsmanager"),
+    ],
+    "refund_lookups": [
+        table("keys", "DescribeTable", "GetItem", "PutItem", "UpdateItem"),
+        TABLE_KEY,
+        connect(WRITES_IDEMPOTENTLY),
+        produce("transfers.dead-letter"),
+        *consume("transfers", "refund-lookups"),
     ],
 }
 

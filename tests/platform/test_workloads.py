@@ -317,6 +317,8 @@ REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole 
                     "settle_transfers",
                     "sweep_transfers",
                     "audit_ledger",
+                    "dict_key",
+                    "refund_lookups",
                 )
                 for what in ("image", "environment")
             ],

@@ -92,7 +92,9 @@ async def stage(answer: Answer = fine, *, total_seconds: float = DEADLINE_SECOND
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     behind = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    gateway = Gateway({"account": behind, "transaction": behind}, total_seconds=total_seconds)
+    gateway = Gateway(
+        {"account": behind, "transaction": behind, "dict_key": behind}, total_seconds=total_seconds
+    )
     try:
         async with _served(gateway) as url, aiohttp.ClientSession(headers=signed_in(ANA)) as client:
             made = Stage(url, behind, client, answer)

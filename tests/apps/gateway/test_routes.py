@@ -1,5 +1,7 @@
 """Only what is listed is public, and only when it is written plainly."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ ID = "aaaaaaaa-0000-4000-8000-000000000000"
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
 def test_each_listed_operation_is_found_at_its_own_service(route: Route) -> None:
-    path = route.template.replace("{account_id}", ID).replace("{transfer_id}", ID)
+    path = re.sub(r"\{[a-z_]+\}", ID, route.template)
     assert find(route.method, path.encode()) == Found(route, path)
 
 
@@ -27,6 +29,8 @@ def test_no_operation_is_listed_twice() -> None:
         ("OPTIONS", "/balances", "/balances", ("GET",)),
         ("get", "/balances", "/balances", ("GET",)),
         ("POST", f"/transfers/{ID}", "/transfers/{transfer_id}", ("GET",)),
+        ("GET", "/keys/lookup", "/keys/lookup", ("DELETE", "POST")),
+        ("PUT", "/keys/claims", "/keys/{key_id}", ("DELETE", "GET", "POST")),
         ("POST", f"/accounts/{ID}/entries", "/accounts/{account_id}/entries", ("GET",)),
     ],
 )
@@ -39,6 +43,7 @@ def test_another_method_is_told_which_ones_there_are(
 @pytest.mark.parametrize(
     "path",
     [
+        b"/internal/keys/lookup",
         b"",
         b"/",
         b"*",
