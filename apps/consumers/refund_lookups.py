@@ -17,7 +17,7 @@ from apps.kit import dynamo, settings
 from apps.kit.dynamo import Cancelled, Client, Deadline, Item, OutcomeUnknown, TableCheck, Unavailable
 from apps.kit.events import Event
 from apps.kit.kafka import Producer
-from apps.kit.settings import KafkaSettings
+from apps.kit.settings import KafkaSettings, ServiceSettings
 from apps.kit.worker import Poison, TryAgain, Worker
 from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SETTLED
 from apps.pix import lookup_tokens
@@ -29,7 +29,7 @@ MARK_SECONDS = 30 * 24 * 3600
 """Longer than the topic keeps an event, and than the look-up itself is remembered."""
 
 
-class RefundSettings(KafkaSettings):
+class RefundSettings(ServiceSettings, KafkaSettings):
     """What this worker reads from its environment."""
 
     dynamodb_endpoint: str | None = None

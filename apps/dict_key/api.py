@@ -266,13 +266,15 @@ def list_keys(caller: CallerDep, service: ServiceDep) -> KeyList:
 @router.delete(
     "/keys/{key_id}",
     status_code=204,
+    response_class=Response,
     responses=responses(
         "key_not_found", "key_locked", "key_refused", "dict_unavailable", "outcome_unknown", "unavailable"
     ),
 )
-def delete_key(key_id: UUID, caller: CallerDep, service: ServiceDep) -> None:
+def delete_key(key_id: UUID, caller: CallerDep, service: ServiceDep) -> Response:
     """End a key. Repeat it while the outcome is unknown."""
     _written(str(key_id), lambda: service.registrations.delete(caller.subject, str(key_id)))
+    return Response(status_code=204)
 
 
 @router.post(

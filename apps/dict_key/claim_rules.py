@@ -65,6 +65,15 @@ def allowed(action: Action, role: Role, claim_type: ClaimType, status: RecordSta
     return (role, claim_type, status) in _ALLOWED[action]
 
 
+def done(action: Action, role: Role, status: RecordStatus) -> bool:
+    """Whether the claim stands already where this would bring it, so that doing it twice is doing it once."""
+    if action == "cancel":
+        return status == "CANCELLED"
+    if action == "complete":
+        return role == "CLAIMER" and status == "COMPLETED"
+    return role == "DONOR" and status in {"CONFIRMED", "COMPLETED"}
+
+
 def unanswered(claim_type: ClaimType) -> Literal["Confirm", "Cancel"]:
     """What a donor does when its customer says nothing until the resolution period ends: portability falls,
     ownership passes (DICT manual, sections 5 and 6)."""

@@ -10,6 +10,7 @@ from typing import cast
 from apps.dict_key.entry import Account, AccountType, Owner
 from apps.kit import dynamo
 from apps.kit.dynamo import Client, Item
+from apps.pix import account_number
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Holders:
             account=Account(
                 participant=self._ispb,
                 branch=item["branch"]["S"],
-                number=item["number"]["S"],
+                number=account_number.on_the_rail(item["number"]["S"]),
                 account_type=cast("AccountType", item["account_type"]["S"]),
                 opened_at=item["opened_at"]["S"],
             ),

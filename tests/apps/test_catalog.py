@@ -373,6 +373,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "DICT_URL": "<dict_url>",
         "DICT_CATEGORY": "<dict_category>",
         "SECRET_DICT_CERTIFICATE": "test-dict_certificate",
+        "URL_BACEN": "http://bacen",
     },
     "refund_lookups": {
         "PORT": "8016",

@@ -124,7 +124,7 @@ def _open(raw: FakeDynamo, account_id: str, subject: str) -> None:
         "tax_id": TAX_IDS[subject],
         "account_type": "CACC",
         "branch": "0001",
-        "number": f"{int(account_id[-1]) + 1234567}",
+        "number": f"0012345{account_id[-1]}-7",
         "opened_at": "2026-01-01T12:00:00.000Z",
     }
     for place, values in (

@@ -207,7 +207,8 @@ def test_a_key_is_registered_listed_and_ended(at: Desk, client: TestClient) -> N
     problem(
         client.delete(f"/keys/{body['key_id']}", headers=signed_in(BETO)), 404, "key_not_found", final=True
     )
-    assert client.delete(f"/keys/{body['key_id']}", headers=signed_in(ANA)).status_code == 204
+    ended = client.delete(f"/keys/{body['key_id']}", headers=signed_in(ANA))
+    assert (ended.status_code, ended.content, ended.headers.get("content-type")) == (204, b"", None)
     assert client.get("/keys", headers=signed_in(ANA)).json() == {"keys": []}
     assert at.directory.entries == {}
 

@@ -144,7 +144,8 @@ def test_an_ownership_waits_for_its_claimer_to_complete_it() -> None:
 def test_a_claimer_may_give_up() -> None:
     at = desk()
     record = claimed(at)
-    assert at.service.claims.act(ANA, record.claim_id, "cancel").status == "CANCELLED"
+    for _ in range(2):
+        assert at.service.claims.act(ANA, record.claim_id, "cancel").status == "CANCELLED"
     assert at_dict(at, record) == "CANCELLED"
 
 

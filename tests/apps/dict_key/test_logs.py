@@ -43,7 +43,7 @@ def personal(*more: str) -> list[str]:
         BRUNA.tax_id,
         BRUNA.name,
         THEIRS.number,
-        "1234567",
+        "0012345",
         "ana@exemplo.com",
         *more,
     ]
