@@ -503,6 +503,8 @@ WHOLE = checked(
                 "hold_minutes",
                 "outbox_shards",
                 "audit_seconds",
+                "dict_url",
+                "dict_category",
             }
         ),
         services=(
@@ -679,18 +681,18 @@ WHOLE = checked(
                         "PutItem",
                         "UpdateItem",
                         "DeleteItem",
-                        "Query",
                         "DescribeTable",
                         indexes=["owner"],
                     ),
+                    # Who holds an account, who a caller is, and the pool's keys.
+                    _access("accounts", "GetItem"),
                 ),
                 callers=frozenset({"gateway", "transaction"}),
-                # Nothing of the internet but the DICT, so not Cognito either.
+                # Nothing of the internet but the DICT, so not Cognito either: see `kit.pool_keys`.
                 egress=_AWS | {"dict"},
                 secrets=frozenset({"dict_certificate"}),
-                settings=frozenset({"ispb"}),
+                settings=frozenset({"ispb", "dict_url", "dict_category"}),
                 module="apps.dict_key.main",
-                planned=True,
             ),
             Service(
                 "open_finance",
@@ -763,11 +765,10 @@ WHOLE = checked(
                 replicas=1,
                 cpu_millis=50,
                 memory_mib=192,
-                tables=(_access("keys", "PutItem", "UpdateItem", "DescribeTable"),),
+                tables=(_access("keys", "GetItem", "PutItem", "UpdateItem", "DescribeTable"),),
                 consumes=Consumption("transfers", "refund-lookups"),
                 egress=_AWS | {"msk"},
                 module="apps.consumers.refund_lookups",
-                planned=True,
             ),
             Service(
                 "bacen",

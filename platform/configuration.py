@@ -40,6 +40,8 @@ TUNABLES = {
     "outbox_shards": "outboxShards",
     "audit_seconds": "auditSeconds",
     "log_level": "logLevel",
+    "dict_url": "dictUrl",
+    "dict_category": "dictCategory",
 }
 """The catalog's settings that a stack decides, and by which key."""
 
@@ -77,7 +79,7 @@ def read(
             "spi": _texts(values.each("spiCidrs", forms.allow_listed)),
         },
         max_replicas=values.whole("maxReplicas", 2, 100),
-        tunables=_tunables(values),
+        tunables=_tunables(values, simulators=simulators),
         observability=_observability(values),
         tags=_tags(values, kind),
     )
@@ -228,17 +230,21 @@ def _images(
     return BuiltImages(tag=f"{'pr' if kind == 'preview' else 'main'}-{revision}")
 
 
-def _tunables(values: Values) -> dict[str, str]:
+def _tunables(values: Values, *, simulators: bool) -> dict[str, str]:
     numbers = {
         "opening_grant_cents": (0, 10_000_000),
         "hold_minutes": (1, 1440),
         "outbox_shards": (1, 64),
         "audit_seconds": (30, 86400),
     }
+    dict_url = values.required("dictUrl", forms.dict_url, "write it")
     read_as = {name: str(values.whole(TUNABLES[name], *limits)) for name, limits in numbers.items()}
     return {
         "ispb": values.required("ispb", forms.ispb, "write this bank's ISPB") or "",
         "log_level": values.choice("logLevel", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        # Without an address, the simulator's is taken.
+        "dict_url": "" if simulators or dict_url is None else dict_url,
+        "dict_category": values.choice("dictCategory", ("A", "B", "C", "D", "E", "F", "G", "H")),
         **read_as,
     }
 

@@ -89,6 +89,11 @@ hosted_zone_id = _form(
     "write the id that begins with Z, without /hostedzone/",
 )
 ispb = _form(r"[0-9]{8}", "must have eight digits", 'write it in quotes, such as "01234567"')
+dict_url = _form(
+    r"https://[a-z0-9.-]{1,253}(:[0-9]{1,5})?(/[a-z0-9.-]{1,32}){1,4}",
+    "is not the address of the DICT's API",
+    "write it with https and up to its version, such as https://dict.pi.rsfn.net.br/api/v2",
+)
 email = _form(
     r"[\w.+-]{1,64}@([a-z0-9-]+\.)+[a-z]{2,63}",
     "is not an e-mail address",

@@ -15,7 +15,6 @@ from apps.account.account import INSTITUTION, AccountType, Opening, Profile, vie
 from apps.account.linked import BadCursor, Linked, LinkedAway, LinkedBalance, LinkedEntry, NotLinked
 from apps.account.statement import Cursor, Period, Question
 from apps.account.store import AccountStore
-from apps.account.tax_id import normalised
 from apps.kit.dynamo import Deadline, OutcomeUnknown
 from apps.kit.logs import request_id
 from apps.kit.printable import PRINTABLE
@@ -24,6 +23,7 @@ from apps.kit.service import CallerDep, IdempotencyKeyDep
 from apps.ledger.account import Balance, Refusal
 from apps.ledger.entries import STATEMENT_KINDS, AccountStatus, Entry, EntryKind
 from apps.ledger.transfer import iso
+from apps.pix.tax_id import normalised
 
 OPEN_SECONDS = CLOSE_SECONDS = 4
 LINKED_SECONDS = 3.0

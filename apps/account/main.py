@@ -8,7 +8,7 @@ from pydantic import Field
 from apps.account.api import AccountService, router
 from apps.account.linked import OpenFinance
 from apps.account.store import AccountStore, Grant
-from apps.kit import dynamo, logs, outbound, service, settings
+from apps.kit import dynamo, logs, outbound, pool_keys, service, settings
 from apps.kit.dynamo import TableCheck, Unavailable
 from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
@@ -40,7 +40,13 @@ def main() -> None:
     grant = Grant(config.opening_grant_cents, timedelta(minutes=config.hold_minutes))
     store = AccountStore(client, config.table_accounts, ledger, grant)
     linked = OpenFinance(outbound.sender(), config.url_open_finance)
-    verifier = Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids)
+    verifier = Verifier(
+        config.cognito_issuer,
+        config.cognito_jwks_url,
+        config.cognito_client_ids,
+        # For the one service that must not reach the pool.
+        fetch=pool_keys.publishing(client, config.table_accounts),
+    )
     app = service.create_app(
         "Accounts",
         "1",

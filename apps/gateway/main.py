@@ -12,6 +12,7 @@ class GatewaySettings(settings.ApiSettings):
     url_account: str
     url_transaction: str
     url_open_finance: str
+    url_dict_key: str
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
         "account": config.url_account,
         "transaction": config.url_transaction,
         "open_finance": config.url_open_finance,
+        "dict_key": config.url_dict_key,
     }
     gateway = Gateway(urls, total_seconds=TOTAL_SECONDS)
     app = service.create_app(

@@ -47,8 +47,9 @@ def _with_own_answers(method: str, operation: Mapping[str, Any], *, token: bool)
     problems = [each for each in OWN_PROBLEMS if token or each != "unauthenticated"]
     own: Sequence[str] = (*problems, "upstream_timeout" if method == "GET" else "outcome_unknown")
     answers = {status: dict(answer) for status, answer in operation["responses"].items()}
-    for status, said in responses(*own).items():
-        kept = answers.setdefault(str(status), said)
-        if said["description"] not in kept["description"]:
-            answers[str(status)] = {**kept, "description": f"{kept['description']}; {said['description']}"}
+    for code in own:
+        for status, said in responses(code).items():
+            kept = answers.setdefault(str(status), said)
+            if f"`{code}`" not in kept["description"]:
+                kept["description"] += f"; {said['description']}"
     return {**operation, "responses": dict(sorted(answers.items()))}

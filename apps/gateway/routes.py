@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-Service = Literal["account", "transaction", "open_finance"]
+Service = Literal["account", "transaction", "open_finance", "dict_key"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,13 @@ ROUTES = (
     Route("GET", "/payment-initiations", "open_finance"),
     Route("GET", "/payment-initiations/{initiation_id}", "open_finance"),
     Route("DELETE", "/payment-initiations/{initiation_id}", "open_finance"),
+    Route("POST", "/keys/lookup", "dict_key"),
+    Route("POST", "/keys", "dict_key"),
+    Route("GET", "/keys", "dict_key"),
+    Route("DELETE", "/keys/{key_id}", "dict_key"),
+    Route("POST", "/keys/claims", "dict_key"),
+    Route("GET", "/keys/claims", "dict_key"),
+    Route("POST", "/keys/claims/{claim_id}/{action}", "dict_key"),
 )
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]{1,128}")

@@ -46,6 +46,8 @@ def configure(service: str, level: str) -> None:
     logging.getLogger("apps").setLevel(level)
     # It repeats itself for every connection that is refused; what matters is logged by our own code.
     logging.getLogger("kafka").setLevel(logging.ERROR)
+    # Its warnings quote addresses, and those of the DICT end with somebody's key.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from apps.kit import logs
@@ -173,14 +173,26 @@ def described(app: FastAPI) -> dict[str, Any]:
         components["securitySchemes"] = {
             "cognito": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
         }
-        for path in document["paths"].values():
-            for method, operation in path.items():
-                _describe(method, operation)
+        keyed = set(_keyed(app))
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                _describe(method, operation, keyed=(path, method) in keyed)
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _describe(method: str, operation: dict[str, Any]) -> None:
+def _keyed(app: FastAPI) -> Iterator[tuple[str, str]]:
+    """Path and method of each operation that asks for an Idempotency-Key."""
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, APIRoute) and any(
+            each.call is idempotency_key for each in route.dependant.dependencies
+        ):
+            for method in route.methods or ():
+                yield str(context.path), method.lower()
+
+
+def _describe(method: str, operation: dict[str, Any], *, keyed: bool) -> None:
     answers = operation["responses"]
     if _is_fastapis(answers.get("422")):
         del answers["422"]
@@ -189,6 +201,7 @@ def _describe(method: str, operation: dict[str, Any]) -> None:
     codes = [*([] if open_to_all else ["unauthenticated"]), "invalid_request", "internal_error"]
     if method == "post":
         codes += ["malformed_json", "payload_too_large", "unsupported_media_type"]
+    if keyed:
         operation.setdefault("parameters", []).append(
             {
                 "name": "Idempotency-Key",

@@ -6,10 +6,13 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
 
 from apps.catalog import Service
 
@@ -48,5 +51,33 @@ def open_finance_keys() -> str:
     )
 
 
-MAKERS: Mapping[str, Callable[[], str]] = {"open_finance_keys": open_finance_keys}
+def certificate() -> str:
+    """A certificate of ours for mutual TLS, its key, and the authority of the other side: one and the same here,
+    where simulators stand in and nobody asks for it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "GO Banking, local")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=365))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = made.public_bytes(serialization.Encoding.PEM).decode()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return json.dumps({"certificate": pem, "private_key": private.decode(), "authority": pem})
+
+
+MAKERS: Mapping[str, Callable[[], str]] = {
+    "open_finance_keys": open_finance_keys,
+    "dict_certificate": certificate,
+    "spi_certificate": certificate,
+}
 """How each secret of the catalog is made here."""

@@ -48,6 +48,9 @@ DEFAULTS: Mapping[str, str] = {
     "hold_minutes": "30",
     "outbox_shards": "1",
     "audit_seconds": "300",
+    # No DICT but the simulator's, and its largest category of participants.
+    "dict_url": "",
+    "dict_category": "A",
 }
 """Settings of this environment. A variable of the same name in capitals changes one."""
 

@@ -26,9 +26,11 @@ from apps.catalog import (
     policy,
 )
 from apps.consumers.audit_ledger import AuditSettings
+from apps.consumers.refund_lookups import RefundSettings
 from apps.consumers.relay_outbox import RelaySettings
 from apps.consumers.settle_transfers import SettleSettings
 from apps.consumers.sweep_transfers import SweepSettings
+from apps.dict_key.main import DictKeySettings
 from apps.gateway.main import GatewaySettings
 from apps.kit.settings import JobSettings, read
 from apps.open_finance.main import OpenFinanceSettings
@@ -311,6 +313,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "URL_ACCOUNT": "http://account",
         "URL_TRANSACTION": "http://transaction",
         "URL_OPEN_FINANCE": "http://open_finance",
+        "URL_DICT_KEY": "http://dict_key",
     },
     "account": {
         "PORT": "8001",
@@ -329,6 +332,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         **SHARDS,
         "ISPB": "<ispb>",
         "HOLD_MINUTES": "<hold_minutes>",
+        "URL_DICT_KEY": "http://dict_key",
     },
     "relay_outbox": {
         "PORT": "8010",
@@ -374,6 +378,28 @@ VARIABLES: dict[str, dict[str, str]] = {
         "PUBLIC_URL": "<public_url>",
     },
     "other_bank": {"PORT": "8021"},
+    "dict_key": {
+        "PORT": "8003",
+        **API,
+        "TABLE_KEYS": "test-keys",
+        "TABLE_ACCOUNTS": "test-accounts",
+        "ISPB": "<ispb>",
+        "DICT_URL": "<dict_url>",
+        "DICT_CATEGORY": "<dict_category>",
+        "SECRET_DICT_CERTIFICATE": "test-dict_certificate",
+        "URL_BACEN": "http://bacen",
+    },
+    "refund_lookups": {
+        "PORT": "8016",
+        "TABLE_KEYS": "test-keys",
+        **KAFKA,
+        "KAFKA_CONSUMES": "transfers",
+        "KAFKA_GROUP": "test-refund-lookups",
+        "KAFKA_PRODUCES": "transfers.dead-letter",
+        "KAFKA_DEAD_LETTER": "transfers.dead-letter",
+        "TOPIC_TRANSFERS": "test-transfers",
+        "TOPIC_TRANSFERS_DEAD_LETTER": "test-transfers.dead-letter",
+    },
 }
 
 SETTINGS: dict[str, type[JobSettings]] = {
@@ -388,6 +414,8 @@ SETTINGS: dict[str, type[JobSettings]] = {
     "operators": OperatorSettings,
     "open_finance": OpenFinanceSettings,
     "other_bank": OtherBankSettings,
+    "dict_key": DictKeySettings,
+    "refund_lookups": RefundSettings,
 }
 SERVICES = [each.name for each in CATALOG.services]
 
@@ -402,7 +430,12 @@ class PlausibleNames(FakeNames):
     """Settings of the kinds that services ask for."""
 
     def setting(self, name: str) -> str:
-        said = {"log_level": "INFO", "kafka_security": "AWS_MSK_IAM"}
+        said = {
+            "log_level": "INFO",
+            "kafka_security": "AWS_MSK_IAM",
+            "dict_url": "https://dict",
+            "dict_category": "H",
+        }
         numbers = {"opening_grant_cents", "hold_minutes", "outbox_shards", "audit_seconds"}
         return said.get(name, "7" if name in numbers else name)
 
@@ -570,6 +603,21 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
         statement("SecretKey", ["kms:Decrypt"], "key/secrets", via="secretsmanager"),
     ],
     "other_bank": [],
+    "dict_key": [
+        table("keys", "DeleteItem", "DescribeTable", "GetItem", "PutItem", "UpdateItem"),
+        index("keys", "owner"),
+        table("accounts", "GetItem"),
+        TABLE_KEY,
+        statement("Secrets", ["secretsmanager:GetSecretValue"], "secret/dict_certificate"),
+        statement("SecretKey", ["kms:Decrypt"], "key/secrets", via="secretsmanager"),
+    ],
+    "refund_lookups": [
+        table("keys", "DescribeTable", "GetItem", "PutItem", "UpdateItem"),
+        TABLE_KEY,
+        connect(WRITES_IDEMPOTENTLY),
+        produce("transfers.dead-letter"),
+        *consume("transfers", "refund-lookups"),
+    ],
 }
 
 

@@ -41,7 +41,7 @@ from tests.environment import until
 WORKLOADS = {service.name.replace("_", "-"): service for service in CATALOG.services if service.kind != "job"}
 TOUCHED = {
     *("COGNITO_JWKS_URL", "KAFKA_BOOTSTRAP", "KAFKA_SECURITY"),
-    *("URL_ACCOUNT", "URL_TRANSACTION", "URL_OPEN_FINANCE", "URL_OTHER_BANK"),
+    *("URL_ACCOUNT", "URL_TRANSACTION", "URL_OPEN_FINANCE", "URL_OTHER_BANK", "URL_DICT_KEY", "URL_BACEN"),
 }
 """Every variable that is not the same here and on AWS. One more is a decision to be made here."""
 ADDED = {"HOST", "DYNAMODB_ENDPOINT", "AWS_ENDPOINT_URL_SECRETS_MANAGER"}

@@ -25,6 +25,8 @@ EXAMPLES = 20
 ACCEPTED = {200, 201, 204}
 UNDECIDED = {502, 503, 504}
 """Documented, but where nothing is broken on purpose a request must be decided."""
+SOMEBODYS_PHONE = "+5511987650001"
+"""At another bank; see `apps.simulators.bacen`."""
 POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 
 
@@ -39,13 +41,15 @@ class Existing:
     transfer_id: str
     empty_account: str
     incoming: str
+    person: Person
+    random_key: str
 
     def steer(self, case: Case[Any]) -> None:
         """Puts what exists where the description can only say of what shape it is."""
         for name in ("account_id", "transfer_id"):
             if name in case.path_parameters:
                 case.path_parameters[name] = getattr(self, name)
-        if case.method == "DELETE":
+        if case.method == "DELETE" and "account_id" in case.path_parameters:
             case.path_parameters["account_id"] = self.empty_account
         if isinstance(case.body, dict) and "reason" in case.body:
             case.path_parameters["transfer_id"] = self.incoming
@@ -62,6 +66,25 @@ class Existing:
             case.body |= {"from_account": self.account_id, "to": {"account": self.payee}, "amount_cents": 1}
         if case.headers and "Idempotency-Key" in case.headers:
             case.headers["Idempotency-Key"] = str(uuid.uuid4())
+        self._steer_keys(case)
+
+    def _steer_keys(self, case: Case[Any]) -> None:
+        """The same for Pix keys: an account has five at most, so what makes one makes the same again."""
+        claim = {"type": "OWNERSHIP", "key": SOMEBODYS_PHONE, "account_id": self.account_id}
+        if isinstance(case.body, dict) and "key_type" in case.body:
+            case.body = {"key_type": "EVP", "account_id": self.account_id}
+            case.headers["Idempotency-Key"] = "the-key"
+        elif isinstance(case.body, dict) and set(case.body) == {"key"}:
+            case.body["key"] = self.random_key
+        elif isinstance(case.body, dict) and "type" in case.body:
+            case.body = {**claim}
+            case.headers["Idempotency-Key"] = "the-claim"
+        if "key_id" in case.path_parameters:
+            made = self.person.api.post("/keys", {"key_type": "EVP", "account_id": self.account_id})
+            case.path_parameters["key_id"] = made.body["key_id"]
+        if "claim_id" in case.path_parameters:
+            claimed = self.person.api.post("/keys/claims", claim, "the-claim")
+            case.path_parameters |= {"claim_id": claimed.body["claim_id"], "action": "cancel"}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +97,8 @@ def existing(bank: Environment, bruno: Person) -> Existing:
         "/accounts", {"name": "Sofia", "tax_id": sofia.account["tax_id"], "account_type": "SVGS"}
     )
     incoming = settled(bruno, pay(bruno, sofia.account_id, 500))
+    key = api.post("/keys", {"key_type": "EVP", "account_id": sofia.account_id})
+    assert key.status == 201, key.text
     return Existing(
         authorization=str(api._session.headers["Authorization"]),
         account_id=sofia.account_id,
@@ -82,6 +107,8 @@ def existing(bank: Environment, bruno: Person) -> Existing:
         transfer_id=str(answer.body["transfer_id"]),
         empty_account=str(second.body["account_id"]),
         incoming=str(incoming["transfer_id"]),
+        person=sofia,
+        random_key=str(key.body["key"]),
     )
 
 

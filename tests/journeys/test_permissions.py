@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import boto3
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+from kafka import KafkaProducer
 
 from apps.catalog import CATALOG
+from apps.consumers.refund_lookups import SENT
+from apps.kit.events import Event, encode
 from environments.local import broker, tansu
 from environments.local.broker import Broker
 from environments.local.credentials import role_keys
@@ -146,6 +150,28 @@ def give_back_close_and_look_back(ana: Person, bruno: Person) -> None:
     assert ana.api.get(f"/accounts/{ana.account_id}/balance?at={at}").status == 200
 
 
+def keys_come_and_go(bank: Environment, kafka: Broker, ana: Person, bruno: Person) -> None:
+    """A key made, found, claimed and ended; a look-up at the DICT whose payment is sent."""
+    made = ana.api.post("/keys", {"key_type": "EVP", "account_id": ana.account_id}).body
+    assert bruno.api.post("/keys/lookup", {"key": made["key"]}).status == 200
+    assert bruno.api.post("/keys/lookup", {"key": "11222333000181"}).status == 200
+    assert bruno.api.post("/keys/lookup", {"key": "11222333000181"}).status == 200
+    assert ana.api.get("/keys").status == 200
+    assert ana.api.delete(f"/keys/{made['key_id']}").status == 204
+    client, keys = table(bank, "keys")
+    items = client.scan(TableName=keys)["Items"]
+    (lookup,) = [each["pk"]["S"] for each in items if each["pk"]["S"].startswith("lookup#")]
+    end_to_end_id = lookup.removeprefix("lookup#")
+    at = "2026-11-25T12:00:00.000Z"
+    sent = Event(str(uuid.uuid4()), SENT, 1, "/test", "t", at, {"end_to_end_id": end_to_end_id})
+    record = encode(sent, PREFIX + "transfers", "t")
+    producer: Any = KafkaProducer(bootstrap_servers=kafka.bootstrap)
+    producer.send(record.topic, key=b"t", value=record.value, headers=list(record.headers))
+    producer.flush()
+    producer.close()
+    until(lambda: recorded(bank, "refund_lookups"), lambda calls: "keys PutItem" in calls)
+
+
 def lose_the_brokers_memory(
     bank: Environment, kafka: Broker, process: subprocess.Popen[bytes], ana: Person, bruno: Person
 ) -> Iterator[None]:
@@ -184,6 +210,7 @@ def test_no_policy_has_an_action_that_nothing_needs(tmp_path: Path) -> None:
         hold_without_a_worker(bank, ana, bruno)
         drift_and_unfreeze(bank, bruno)
         give_back_close_and_look_back(ana, bruno)
+        keys_come_and_go(bank, kafka, ana, bruno)
         assert operators(bank, "trace", str(first["transfer_id"])) == 0
         assert operators(bank, "accounts", "block", ana.account_id) == 0
         assert operators(bank, "accounts", "unblock", ana.account_id) == 0
@@ -204,6 +231,10 @@ REFUSED = [
     ("sweep_transfers", "delete_item", "events", {"Key": KEY}),
     ("audit_ledger", "put_item", "accounts", {"Item": KEY}),
     ("gateway", "get_item", "accounts", {"Key": KEY}),
+    ("dict_key", "put_item", "accounts", {"Item": KEY}),
+    ("dict_key", "get_item", "transactions", {"Key": KEY}),
+    ("refund_lookups", "delete_item", "keys", {"Key": KEY}),
+    ("refund_lookups", "get_item", "accounts", {"Key": KEY}),
     ("operators", "delete_item", "accounts", {"Key": KEY}),
     ("operators", "update_item", "transactions", {"Key": KEY}),
     ("operators", "put_item", "events", {"Item": KEY}),

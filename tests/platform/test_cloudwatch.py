@@ -224,6 +224,7 @@ def test_brokers_balancer_and_nat_are_watched_by_the_stack_that_made_them() -> N
     brokers = {f"broker-{number}-{what}" for number in (1, 2, 3) for what in ("in-sync", "disk")}
     assert whole - without == {
         "brokers-offline-partitions",
+        "lag-refund-lookups",
         "lag-settle-transfers",
         "load-balancer-errors",
         "nat-1-ports",
@@ -234,7 +235,12 @@ def test_brokers_balancer_and_nat_are_watched_by_the_stack_that_made_them() -> N
 
 def test_a_preview_has_only_the_alarms_that_its_branch_can_be_blamed_for() -> None:
     names = [alarm.name for alarm in every_alarm(watched(kind="preview", base=None))]
-    assert names == ["ledger-drift", "outbox-age", "dead-letters-settle-transfers"]
+    assert names == [
+        "ledger-drift",
+        "outbox-age",
+        "dead-letters-settle-transfers",
+        "dead-letters-refund-lookups",
+    ]
 
 
 @pytest.mark.parametrize("alarm", every_alarm(watched(catalog=WHOLE)), ids=lambda alarm: str(alarm.name))
@@ -483,7 +489,7 @@ def test_a_mail_address_subscribes_and_no_address_does_not() -> None:
 def test_a_preview_sends_no_mail_and_has_no_budget() -> None:
     graph = made("preview", base=False)
     assert [graph.of_type(kind) for kind in (MAIL, BUDGET, COMPOSITE)] == [[], [], []]
-    assert len(graph.of_type(ALARM)) == 3
+    assert len(graph.of_type(ALARM)) == 4
     assert graph.one(DASHBOARD).inputs["dashboardName"] == "dev-bank"
 
 

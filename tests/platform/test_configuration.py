@@ -296,6 +296,13 @@ RULES = {
         "200.219.0.0/28 overlaps 200.219.0.0/24",
         ["200.219.0.0/24", "200.219.1.0/28"],
     ),
+    "the DICT in the clear": _bacen(
+        "dictUrl",
+        "http://dict.example/api/v2",
+        "is not the address of the DICT's",
+        "https://dict.example/api/v2",
+    ),
+    "a bank of no category": _one("dictCategory", "I", "must be", "H"),
     "the DICT without a way to its secret": _bacen("interfaceEndpoints", False, "Secrets Manager", True),
     "the DICT and its simulator": _one("dictCidrs", ["200.218.0.0/28"], "the simulator stands in for it", []),
     "the SPI and its simulator": _one("spiCidrs", ["200.218.0.0/28"], "the simulator stands in for it", []),
@@ -789,10 +796,16 @@ def test_no_key_is_without_a_field() -> None:
         ("outbox_shards", "outboxShards", "8"),
         ("audit_seconds", "auditSeconds", "301"),
         ("log_level", "logLevel", "DEBUG"),
+        ("dict_category", "dictCategory", "A"),
     ],
 )
 def test_a_tunable_is_told_to_the_services_by_the_catalogs_name(name: str, key: str, value: str) -> None:
     assert _read({key: value}).tunables == {**_read({}).tunables, name: value}
+
+
+def test_the_dicts_address_is_told_only_where_no_simulator_stands_in() -> None:
+    assert _read({}).tunables["dict_url"] == ""
+    assert _read(BACEN).tunables["dict_url"] == "https://dict.pi.rsfn.net.br/api/v2"
 
 
 def test_every_setting_of_the_catalog_is_a_tunable_or_decided_elsewhere() -> None:

@@ -124,7 +124,8 @@ def test_the_pods_come_after_the_policy_that_gives_them_their_group(name: str) -
 
 @pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 def test_without_the_service_there_is_no_group(preview: bool) -> None:
-    graph = cluster.graph("today's bank", preview)
+    setup = cluster.Setup(catalog=CATALOG.without(lambda service: service.name == "dict_key"))
+    graph = evaluate(lambda: cluster.program(setup), preview=preview)
     assert graph.of_type(POLICY) == []
     assert {node.name for node in graph.of_type(GROUP)} == {"cluster", "balancer"}
 

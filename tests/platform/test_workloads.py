@@ -317,7 +317,9 @@ REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole 
                     "settle_transfers",
                     "sweep_transfers",
                     "audit_ledger",
+                    "dict_key",
                     "open_finance",
+                    "refund_lookups",
                 )
                 for what in ("image", "environment")
             ],

@@ -93,7 +93,8 @@ async def stage(answer: Answer = fine, *, total_seconds: float = DEADLINE_SECOND
     await site.start()
     behind = f"http://127.0.0.1:{runner.addresses[0][1]}"
     gateway = Gateway(
-        {"account": behind, "transaction": behind, "open_finance": behind}, total_seconds=total_seconds
+        dict.fromkeys(("account", "transaction", "open_finance", "dict_key"), behind),
+        total_seconds=total_seconds,
     )
     try:
         async with _served(gateway) as url, aiohttp.ClientSession(headers=signed_in(ANA)) as client:

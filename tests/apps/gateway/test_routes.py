@@ -40,6 +40,8 @@ def test_no_operation_is_listed_twice() -> None:
         ("POST", "/links/callback", "/links/callback", ("DELETE", "GET")),
         ("PUT", f"/links/{ID}", "/links/{link_id}", ("DELETE", "GET")),
         ("POST", f"/transfers/{ID}", "/transfers/{transfer_id}", ("GET",)),
+        ("GET", "/keys/lookup", "/keys/lookup", ("DELETE", "POST")),
+        ("PUT", "/keys/claims", "/keys/{key_id}", ("DELETE", "GET", "POST")),
         ("POST", f"/accounts/{ID}/entries", "/accounts/{account_id}/entries", ("GET",)),
     ],
 )
@@ -52,6 +54,7 @@ def test_another_method_is_told_which_ones_there_are(
 @pytest.mark.parametrize(
     "path",
     [
+        b"/internal/keys/lookup",
         b"",
         b"/",
         b"*",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.account.tax_id import masked, normalised
+from apps.pix.tax_id import masked, normalised
 
 CPF_BODIES = st.text("0123456789", min_size=9, max_size=9)
 CNPJ_BODIES = st.text(string.digits + string.ascii_uppercase, min_size=12, max_size=12)

@@ -5,13 +5,24 @@ code less 48, so that numeric CNPJs keep their digits).
 """
 
 import re
+from typing import Literal
+
+TaxIdCode = Literal["tax_id_form", "tax_id_repeated", "tax_id_check_digits"]
 
 _CPF = re.compile(r"[0-9]{11}")
 _CNPJ = re.compile(r"[0-9A-Za-z]{12}[0-9]{2}")
 
 
+class BadTaxId(ValueError):  # noqa: N818
+    """No CPF and no CNPJ. The message goes on after the name of a field; `code` is stable."""
+
+    def __init__(self, code: TaxIdCode, message: str) -> None:
+        super().__init__(message)
+        self.code: TaxIdCode = code
+
+
 def normalised(text: str) -> str:
-    """The id without punctuation, letters in upper case. Raises `ValueError` that says what is wrong."""
+    """The id without punctuation, letters in upper case. Raises `BadTaxId`."""
     bare = re.sub(r"[.\-/ ]", "", text)
     # Before any letter changes: the capital of a foreign letter can be an ASCII one (U+017F gives `S`).
     if _CPF.fullmatch(bare):
@@ -20,11 +31,11 @@ def normalised(text: str) -> str:
         bare = bare.upper()
         body, given, weights = bare[:12], bare[12:], 8
     else:
-        raise ValueError("must be a CPF of 11 digits or a CNPJ of 14 characters")
+        raise BadTaxId("tax_id_form", "must be a CPF of 11 digits or a CNPJ of 14 characters")
     if len(set(bare)) == 1:
-        raise ValueError("is one repeated digit, which nobody has")
+        raise BadTaxId("tax_id_repeated", "is one repeated digit, which nobody has")
     if given != _check_digits(body, weights):
-        raise ValueError("has wrong check digits")
+        raise BadTaxId("tax_id_check_digits", "has wrong check digits")
     return bare
 
 
