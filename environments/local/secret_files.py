@@ -52,8 +52,8 @@ def open_finance_keys() -> str:
 
 
 def certificate() -> str:
-    """A certificate of ours for mutual TLS, its key, and the authority of the other side: one and the same here,
-    where simulators stand in and nobody asks for it."""
+    """A certificate of ours for mutual TLS, its key, and the authority of the other side: one and the same
+    here, where simulators stand in and nobody asks for it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "GO Banking, local")])
     now = datetime.now(UTC)

@@ -1,11 +1,14 @@
 """Secrets on one machine: made once, for the service that may have them, readable by this user alone."""
 
+import ssl
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from apps.catalog import CATALOG
+from apps.catalog import CATALOG, WHOLE
+from apps.dict_key import tls
 from apps.kit import secret_values
 from apps.open_finance import keys
 from environments.local import secret_files
@@ -16,7 +19,7 @@ SERVICE = CATALOG.service("open_finance")
 
 
 def test_every_secret_of_the_bank_can_be_made_here() -> None:
-    assert CATALOG.secrets <= secret_files.MAKERS.keys()
+    assert WHOLE.secrets == secret_files.MAKERS.keys()
 
 
 def test_the_service_that_may_have_it_reads_what_was_made(tmp_path: Path) -> None:
@@ -37,3 +40,11 @@ def test_it_is_made_once(tmp_path: Path) -> None:
 def test_a_secret_without_a_value_is_named(tmp_path: Path) -> None:
     with pytest.raises(secret_values.NoSecret, match="local-thing"):
         secret_values.read("local-thing", "sa-east-1", str(tmp_path))
+
+
+def test_the_certificate_is_one_that_mutual_tls_takes() -> None:
+    class Secrets:
+        def get_secret_value(self, **_: Any) -> Any:
+            return {"SecretString": secret_files.certificate()}
+
+    assert tls.context(Secrets(), "dict_certificate").verify_mode is ssl.CERT_REQUIRED
