@@ -346,12 +346,13 @@ def get_link(link_id: UUID, caller: CallerDep, service: ServiceDep) -> LinkView:
 
 
 @router.delete("/links/{link_id}", status_code=204, responses=responses("link_not_found", *ANSWERS))
-def revoke_link(link_id: UUID, caller: CallerDep, service: ServiceDep) -> None:
+def revoke_link(link_id: UUID, caller: CallerDep, service: ServiceDep) -> Response:
     """End a link: at the bank, and here with all that was read by it."""
     try:
         service.links.revoke(service.link(link_id, caller.subject))
     except BankRefused as error:
         raise refused(error) from error
+    return Response(status_code=204)
 
 
 @router.post(

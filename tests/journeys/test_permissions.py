@@ -26,6 +26,7 @@ from environments.local.demo import cpf
 from environments.local.ministack import root_client
 from environments.local.names import PREFIX, REGION, LocalNames
 from tests.environment import ROOT, Environment, environment, log_lines, open_account, until
+from tests.journeys import other_banks
 from tests.journeys.conftest import RECORDER, Person
 from tests.journeys.test_transfer import pay, settled
 
@@ -150,6 +151,19 @@ def give_back_close_and_look_back(ana: Person, bruno: Person) -> None:
     assert ana.api.get(f"/accounts/{ana.account_id}/balance?at={at}").status == 200
 
 
+def another_bank_comes_and_goes(bank: Environment) -> None:
+    """A link made, read, paid from and ended."""
+    api = bank.user("davi@example.com")
+    davi = Person(api, open_account(api, other_banks.DAVI, "Davi Rocha"))
+    link = other_banks.linked(davi)
+    assert api.get("/balances").body["complete"]
+    started = api.post("/payment-initiations", other_banks.paying(link, 5))
+    assert other_banks.agree(started.body["authorisation_url"], other_banks.DAVI).status_code == 200
+    path = f"/payment-initiations/{started.body['payment_initiation_id']}"
+    until(lambda: api.get(path).body["status"], lambda status: status == "SETTLED")
+    assert api.delete(f"/links/{link['link_id']}").status == 204
+
+
 def keys_come_and_go(bank: Environment, kafka: Broker, ana: Person, bruno: Person) -> None:
     """A key made, found, claimed and ended; a look-up at the DICT whose payment is sent."""
     made = ana.api.post("/keys", {"key_type": "EVP", "account_id": ana.account_id}).body
@@ -207,6 +221,7 @@ def test_no_policy_has_an_action_that_nothing_needs(tmp_path: Path) -> None:
         for path in ("/accounts", "/balances", f"/accounts/{ana.account_id}/entries"):
             assert ana.api.get(path).status == 200
         assert ana.api.get(f"/transfers?account={ana.account_id}").body["transfers"][0] == first
+        another_bank_comes_and_goes(bank)
         hold_without_a_worker(bank, ana, bruno)
         drift_and_unfreeze(bank, bruno)
         give_back_close_and_look_back(ana, bruno)
