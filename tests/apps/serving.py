@@ -1,5 +1,6 @@
 """One service's endpoints, served to a test without a socket, with a pool that signs for anybody."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -32,8 +33,9 @@ def signed_in(subject: str, **more: str) -> dict[str, str]:
 
 @cache
 def _signed(subject: str) -> str:
-    # Signing takes python-jose a tenth of a second, and tests ask for it a hundred times.
-    return token(KEY, sub=subject)
+    # Signing takes python-jose a tenth of a second, and tests ask for it a hundred times, maybe many minutes
+    # after the first that did.
+    return token(KEY, sub=subject, exp=int(time.time()) + 86_400)
 
 
 @contextmanager

@@ -252,8 +252,10 @@ def staged(payees: Payees | None = None, our: OurKeys | None = None, **more: Any
         with TestClient(
             built(settings(**more), our or our_keys(), world), raise_server_exceptions=False
         ) as api:
-            yield Stage(api, banks, time, wire, Browser(at_banks), dynamo)
-            wire.let_go.set()
+            try:
+                yield Stage(api, banks, time, wire, Browser(at_banks), dynamo)
+            finally:
+                wire.let_go.set()
 
 
 def query_of(url: str) -> dict[str, str]:
