@@ -19,11 +19,9 @@ from apps.kit.events import Event
 from apps.kit.kafka import Producer
 from apps.kit.settings import KafkaSettings, ServiceSettings
 from apps.kit.worker import Poison, TryAgain, Worker
-from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SETTLED
+from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SENT, SETTLED
 from apps.pix import lookup_tokens
 
-SENT = "br.gobanking.transfer.sent"
-"""The ledger says this of a Pix that has left for the SPI (design section 3)."""
 SECONDS = 5
 MARK_SECONDS = 30 * 24 * 3600
 """Longer than the topic keeps an event, and than the look-up itself is remembered."""

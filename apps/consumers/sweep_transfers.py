@@ -68,12 +68,14 @@ class Sweep:
         return len(due)
 
     def look(self, transfer_id: str) -> None:
-        """Ends the hold, or brings its event back. Raises `Unavailable`, `OutcomeUnknown` or `Corrupted`."""
+        """Ends the hold, or brings its event back, which for one that is SENT lets its sender ask what became
+        of it. Raises `Unavailable`, `OutcomeUnknown` or `Corrupted`."""
         transfer = self._ledger.transfer(transfer_id)
-        if transfer is None or transfer.status != "HELD":
+        if transfer is None or transfer.decided_at is not None:
             return
-        age = self._ledger.clock.now() - datetime.fromisoformat(transfer.created_at)
-        self._oldest = max(self._oldest, age)
+        if transfer.status == "HELD":
+            age = self._ledger.clock.now() - datetime.fromisoformat(transfer.created_at)
+            self._oldest = max(self._oldest, age)
         if rules.expired(transfer, self._ledger.clock.now()):
             try:
                 self._ledger.expire(transfer_id, Deadline.after(SECONDS))

@@ -15,6 +15,8 @@ INTERNAL_ITEMS = 8
 """Balance items of each internal account, so that no single item takes every write (design section 3)."""
 
 TREASURY = "treasury"
+SETTLEMENT = "settlement"
+"""What the bank owes and is owed by other banks, through the SPI."""
 
 _NO_AMOUNT = "an amount is above zero: below it, a credit would be a debit that no rule looks at"
 

@@ -390,7 +390,12 @@ def _expected(transfer: Transfer, account_id: str) -> Deltas:
     """What the transfer, as it stands, must have done to the account: to a stranger, nothing."""
     amount = transfer.amount_cents
     if account_id == transfer.payer:
-        return {"HELD": (-amount, amount), "SETTLED": (-amount, 0), "REJECTED": NOTHING}[transfer.status]
+        return {
+            "HELD": (-amount, amount),
+            "SENT": (-amount, amount),
+            "SETTLED": (-amount, 0),
+            "REJECTED": NOTHING,
+        }[transfer.status]
     credited = account_id == transfer.payee and transfer.status == "SETTLED"
     return (amount, 0) if credited else NOTHING
 

@@ -208,6 +208,10 @@ def transfer_of(item: Item) -> Transfer:
             answer=item["answer"]["S"],
             original_transfer_id=_optional(item, "original_transfer_id"),
             returnable_cents=int(item["returnable_cents"]["N"]),
+            payment=_optional(item, "payment"),
+            sent_order=_optional(item, "sent_order"),
+            message_id=_optional(item, "message_id"),
+            accepted_at=_optional(item, "accepted_at"),
         )
 
 

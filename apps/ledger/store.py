@@ -21,7 +21,7 @@ from apps.ledger.account import Balance, Posting, Refusal
 from apps.ledger.committer import BATCH, Balances, Committer, Found, Job, Known, Unread
 from apps.ledger.group import AGAIN, Action, Decided, Writing
 from apps.ledger.items import Mark, attributes, number, text
-from apps.ledger.transfer import Attempt, Change, Order, Transfer
+from apps.ledger.transfer import Attempt, Change, Order, Sent, Status, Transfer
 
 StatusRule = Callable[[Balance, str], Posting | None]
 """`account.block`, `account.unblock` or `account.close`."""
@@ -224,6 +224,56 @@ class Ledger:
         self._committer.to_the_end(list(reversed(jobs.values())), Known())
         return [_outcome(jobs[transfer_id]) for transfer_id, _ in wanted]
 
+    def send(
+        self,
+        transfer_id: str,
+        prepare: Callable[[Transfer, Attempt], Sent],
+        deadline: Deadline,
+    ) -> tuple[Transfer | None, bool]:
+        """Makes a held payment to another bank SENT, with the order that `prepare` makes of it.
+
+        Gives the transfer as it stands, and whether this call made it so: only who did may let the order
+        leave without asking first. Raises `account.Frozen`, `Unavailable`, or `OutcomeUnknown`, and then
+        nobody may: whoever finds it SENT asks.
+        """
+        made: list[str] = []
+
+        def sent(held: Transfer, balances: Mapping[str, Balance]) -> Change | None:
+            if not held.by_spi:
+                return None
+            attempt = self.clock.attempt()
+            leaving = prepare(held, attempt)
+            made.append(leaving.message_id)
+            return rules.send(held, _payer(held, balances), leaving, attempt)
+
+        job = Job(transfer_id, _Decision(self, sent, ()), deadline)
+        self._committer.to_the_end([job], Known())
+        found = job.outcome()
+        return found, found is not None and found.status == "SENT" and found.message_id in made
+
+    def arrive(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
+        """Settles a payment that the SPI has settled. Raises what `settle` raises."""
+        return self._answered(transfer_id, self._settled, deadline)
+
+    def turn_down(self, transfer_id: str, reason: str, deadline: Deadline) -> Transfer | None:
+        """Gives the money of a payment back that the SPI has rejected for good. Raises what `settle`
+        raises."""
+
+        def rejected(sent: Transfer, balances: Mapping[str, Balance]) -> Change:
+            return rules.reject(sent, _payer(sent, balances), reason, self.clock.attempt())
+
+        return self._answered(transfer_id, rejected, deadline)
+
+    def _answered(
+        self,
+        transfer_id: str,
+        change: Callable[[Transfer, Mapping[str, Balance]], Change | None],
+        deadline: Deadline,
+    ) -> Transfer | None:
+        job = Job(transfer_id, _Decision(self, change, (), "SENT"), deadline)
+        self._committer.to_the_end([job], Known())
+        return job.outcome()
+
     def expire(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
         """Gives the money of a hold back whose time is over. Raises what `settle` raises."""
 
@@ -231,7 +281,10 @@ class Ledger:
         self._committer.to_the_end([job], Known())
         return job.outcome()
 
-    def _settled(self, held: Transfer, balances: Mapping[str, Balance]) -> Change:
+    def _settled(self, held: Transfer, balances: Mapping[str, Balance]) -> Change | None:
+        if held.by_spi and held.status == "HELD":
+            # It settles when the SPI says so.
+            return None
         return rules.settle(held, _payer(held, balances), balances.get(held.payee), self.clock.attempt())
 
     def _expired(self, held: Transfer, balances: Mapping[str, Balance]) -> Change | None:
@@ -408,7 +461,11 @@ class Ledger:
 
     def own_decided(self, change: Change) -> list[Action]:
         """The writes of a decision beside its postings."""
-        return [self._decide(change.transfer), *self._returnable(change), self._outbox_row(change)]
+        return [
+            self._leave(change.transfer) if change.transfer.status == "SENT" else self._decide(change),
+            *self._returnable(change),
+            self._outbox_row(change),
+        ]
 
     def _hold_together(self, jobs: Sequence[Job], go_on: GoOn) -> None:
         self._committer.in_turn(jobs, self._known, go_on)
@@ -423,13 +480,39 @@ class Ledger:
             actions.append(_put(self._tables.transactions, mapped, **_ABSENT))
         return actions
 
-    def _decide(self, transfer: Transfer) -> Action:
+    def _leave(self, transfer: Transfer) -> Action:
+        """The compare-and-set that lets one worker send: with it stands what it sends."""
+        assert transfer.sent_order is not None
+        values = attributes(
+            {
+                ":sent": "SENT",
+                ":held": "HELD",
+                ":order": transfer.sent_order,
+                ":message_id": transfer.message_id,
+                ":accepted_at": transfer.accepted_at,
+                ":due_at": transfer.due_at,
+                ":looks": transfer.looks,
+                ":event_id": transfer.event_id,
+            }
+        )
+        return _update(
+            self._tables.transactions,
+            items.transfer_key(transfer.transfer_id),
+            "SET #status = :sent, sent_order = :order, message_id = :message_id, accepted_at = :accepted_at, "
+            "due_at = :due_at, looks = :looks, event_id = :event_id",
+            "#status = :held",
+            values=values,
+            names={"#status": "status"},
+        )
+
+    def _decide(self, change: Change) -> Action:
         """The compare-and-set of the status: the only thing that keeps money from moving twice."""
+        transfer = change.transfer
         assert transfer.decided_at is not None
         names = {"#status": "status"}
         values = {
             ":status": text(transfer.status),
-            ":held": text("HELD"),
+            ":before": text(change.before),
             ":decided_at": text(transfer.decided_at),
             ":event_id": text(transfer.event_id),
             ":returnable": number(transfer.returnable_cents),
@@ -445,7 +528,7 @@ class Ledger:
             self._tables.transactions,
             items.transfer_key(transfer.transfer_id),
             f"SET {assignments} REMOVE due_at, open_shard",
-            "#status = :held",
+            "#status = :before",
             values=values,
             names=names,
         )
@@ -581,7 +664,7 @@ class _Hold:
 
 @dataclass
 class _Decision:
-    """Decides a held transfer by `change`, which gives `None` to leave it held.
+    """Decides a transfer that stands at `status` by `change`, which gives `None` to leave it as it is.
 
     `parties` are payer and payee as somebody names them: read along, never believed.
     """
@@ -589,12 +672,13 @@ class _Decision:
     ledger: Ledger
     change: Callable[[Transfer, Mapping[str, Balance]], Change | None]
     parties: Sequence[str]
+    status: Status = "HELD"
 
     def accounts(self, found: Found | Unread) -> Iterable[str]:
         """The parties of the transfer, once it is read."""
         if isinstance(found, Unread):
             return self.parties
-        if not isinstance(found, Transfer) or found.status != "HELD":
+        if not isinstance(found, Transfer) or found.status != self.status:
             return ()
         return found.payer, found.payee
 
@@ -602,7 +686,7 @@ class _Decision:
         """The decision, or how the transfer stands already. Raises `account.Frozen`."""
         if not isinstance(found, Transfer):
             return None
-        if found.status != "HELD":
+        if found.status != self.status:
             return found
         payer = _payer(found, balances)
         if payer.on_hold < found.amount_cents and not payer.halted:

@@ -1,13 +1,17 @@
 """A transfer: its states, and who decides each change. Rules only, no I/O.
 
-`HELD → SETTLED | REJECTED`, and no other change exists here. Each function takes what was read and gives
-everything that one transaction writes: the transfer as it becomes, the postings on the balances, and the
-event that tells the world. The status is the only thing that keeps money from moving twice, so every write
-of the result carries the condition that the status is still the one that was read.
+`HELD → SETTLED | REJECTED`, and for a Pix to another bank `HELD → SENT → SETTLED | REJECTED`; no other change
+exists here. Each function takes what was read and gives everything that one transaction writes: the transfer
+as it becomes, the postings on the balances, and the event that tells the world. The status is the only thing
+that keeps money from moving twice, so every write of the result carries the condition that the status is
+still the one that was read.
+
+A Pix to another bank is SENT before its order may leave. From then on only an answer of the SPI decides it:
+it never expires.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -16,16 +20,22 @@ from apps.ledger import account
 from apps.ledger.account import Balance, Posting, Refusal
 from apps.ledger.entries import AccountStatus
 
-Status = Literal["HELD", "SETTLED", "REJECTED"]
+Status = Literal["HELD", "SENT", "SETTLED", "REJECTED"]
 Kind = Literal["transfer", "grant", "return"]
 
 SOURCE = "/gobanking/ledger"
-EVENT_VERSION = 2
-"""Version 2 names the original of a return."""
+EVENT_VERSION = 3
+"""Version 2 names the original of a return, version 3 the rail of a payment to another bank."""
 HELD = "br.gobanking.transfer.held"
+SENT = "br.gobanking.transfer.sent"
 SETTLED = "br.gobanking.transfer.settled"
 REJECTED = "br.gobanking.transfer.rejected"
-_EVENT_TYPES: Mapping[Status, str] = {"HELD": HELD, "SETTLED": SETTLED, "REJECTED": REJECTED}
+_EVENT_TYPES: Mapping[Status, str] = {
+    "HELD": HELD,
+    "SENT": SENT,
+    "SETTLED": SETTLED,
+    "REJECTED": REJECTED,
+}
 _UNPAYABLE: Mapping[AccountStatus, str] = {"BLOCKED": "payee_blocked", "CLOSED": "payee_closed"}
 """Why a transfer is rejected, by the status of the account that it was for."""
 
@@ -37,7 +47,8 @@ LONGEST_LOOK = timedelta(minutes=5)
 @dataclass(frozen=True)
 class Order:
     """What a caller asks for, checked for shape. `subject` is who asks, empty for the bank itself;
-    `end_to_end_id` is made once per request.
+    `end_to_end_id` is made once per request. `payment` is there for a Pix to another bank, whose payee is an
+    item of `settlement`: what the order will say of who pays and who is paid, as one text.
     """
 
     transfer_id: str
@@ -51,6 +62,17 @@ class Order:
     request_hash: str
     request_id: str | None
     original_transfer_id: str | None = None
+    payment: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The order of a Pix as it leaves, once and for all: its bytes, its MsgId, and when the payment was
+    accepted (ISO 8601 UTC), which starts its time at the SPI."""
+
+    order: str = field(repr=False)
+    message_id: str
+    accepted_at: str
 
 
 @dataclass(frozen=True)
@@ -59,7 +81,8 @@ class Transfer:
 
     `answer` is the body of the first response, byte for byte; `event_id` is that of the latest event.
     `original_transfer_id` is what a return gives back from, and `returnable_cents` what is left to give back:
-    the whole amount of a transfer once it is SETTLED, nothing of a grant or a return.
+    the whole amount of a transfer once it is SETTLED, nothing of a grant or a return. `payment` is that of
+    the order; `sent_order`, `message_id` and `accepted_at` are there from SENT on and never change.
     """
 
     transfer_id: str
@@ -84,6 +107,15 @@ class Transfer:
     answer: str = ""
     original_transfer_id: str | None = None
     returnable_cents: int = 0
+    payment: str | None = field(default=None, repr=False)
+    sent_order: str | None = field(default=None, repr=False)
+    message_id: str | None = None
+    accepted_at: str | None = None
+
+    @property
+    def by_spi(self) -> bool:
+        """Whether this is a Pix to another bank."""
+        return self.payment is not None
 
     def seen_by(self, subject: str) -> bool:
         """Whether the subject is a party: payer and payee both see a transfer."""
@@ -100,12 +132,14 @@ class Returnable:
 
 @dataclass(frozen=True)
 class Change:
-    """All that one transaction writes about one transfer, and what that does to another one."""
+    """All that one transaction writes about one transfer, and what that does to another one. `before` is the
+    status that a transfer which stands must still have."""
 
     transfer: Transfer
     postings: tuple[Posting, ...]
     event: Event
     returnable: Returnable | None = None
+    before: Status = "HELD"
 
 
 @dataclass(frozen=True)
@@ -134,7 +168,7 @@ def hold(
         raise Refusal("account_not_found", "You have no such account.")
     if order.payer == order.payee:
         raise Refusal("same_account", "An account cannot pay itself.")
-    if payee is None or payee.internal:
+    if payee is None or payee.internal is not (order.payment is not None):
         raise Refusal("payee_not_found", "No such account takes the money.")
     if payee.status == "CLOSED":
         # A block may be over by the time of settling; this is for good.
@@ -161,16 +195,44 @@ def hold(
         request_id=order.request_id,
         event_id=attempt.event_id,
         original_transfer_id=order.original_transfer_id,
+        payment=order.payment,
     )
     posting = account.hold(payer, order.amount_cents, order.transfer_id, attempt.at)
     return Change(transfer, (posting,), _event(transfer, attempt))
 
 
+def send(transfer: Transfer, payer: Balance, sent: Sent, attempt: Attempt) -> Change:
+    """Writes down the order that is about to leave; nothing may leave before this stands. The money stays
+    held. Raises `Frozen`."""
+    assert transfer.status == "HELD"
+    assert transfer.by_spi, "only a payment to another bank leaves"
+    _check_parties(transfer, payer, None)
+    if payer.halted:
+        raise account.Frozen(payer.account_id)
+    leaving = replace(
+        transfer,
+        status="SENT",
+        sent_order=sent.order,
+        message_id=sent.message_id,
+        accepted_at=sent.accepted_at,
+        due_at=iso(attempt.now + FIRST_LOOK),
+        looks=0,
+        event_id=attempt.event_id,
+    )
+    return Change(leaving, (), _event(leaving, attempt))
+
+
 def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: Attempt) -> Change:
     """Moves held money to the payee, or back to the payer when the payee is gone, blocked or closed. A payer
-    who is blocked pays all the same: the money was promised before. Raises `Frozen`."""
-    assert transfer.status == "HELD"
+    who is blocked pays all the same: the money was promised before. Raises `Frozen`.
+
+    A Pix to another bank is settled once it is SENT and the SPI has said so.
+    """
+    assert transfer.status == ("SENT" if transfer.by_spi else "HELD")
     if payee is None:
+        if transfer.by_spi:
+            # The money is at the other bank: nothing gives it back here.
+            raise account.Frozen(transfer.payee)
         return reject(transfer, payer, "payee_unavailable", attempt)
     _check_parties(transfer, payer, payee)
     if payee.halted:
@@ -184,20 +246,20 @@ def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: A
         account.debit(payer, transfer.amount_cents, transfer.transfer_id, attempt.at),
         account.credit(payee, transfer.amount_cents, transfer.transfer_id, attempt.at),
     )
-    return Change(settled, postings, _event(settled, attempt))
+    return Change(settled, postings, _event(settled, attempt), before=transfer.status)
 
 
 def reject(transfer: Transfer, payer: Balance, reason: str, attempt: Attempt) -> Change:
     """Gives held money back to the payer and says why; what a return had taken of its original can be
-    returned again. Raises `Frozen`."""
-    assert transfer.status == "HELD"
+    returned again. What is SENT is rejected only because the SPI has said so. Raises `Frozen`."""
+    assert transfer.status in {"HELD", "SENT"}
     _check_parties(transfer, payer, None)
     rejected = _decided(transfer, "REJECTED", reason, attempt)
     posting = account.release(payer, transfer.amount_cents, transfer.transfer_id, attempt.at)
     given_back = None
     if transfer.original_transfer_id is not None:
         given_back = Returnable(transfer.original_transfer_id, transfer.amount_cents)
-    return Change(rejected, (posting,), _event(rejected, attempt), given_back)
+    return Change(rejected, (posting,), _event(rejected, attempt), given_back, transfer.status)
 
 
 def expired(transfer: Transfer, now: datetime) -> bool:
@@ -209,15 +271,15 @@ def next_look(transfer: Transfer, now: datetime) -> Transfer:
     """The transfer with its next look set: after twice as long as the last time, and never past expiry."""
     wait = min(FIRST_LOOK * 2 ** min(transfer.looks + 1, 16), LONGEST_LOOK)
     due_at = iso(now + wait)
-    if iso(now) < transfer.expires_at:
+    if transfer.status == "HELD" and iso(now) < transfer.expires_at:
         due_at = min(due_at, transfer.expires_at)
     return replace(transfer, looks=transfer.looks + 1, due_at=due_at)
 
 
 def partition_key(transfer: Transfer) -> str:
     """The Kafka key of all events of a transfer: the account that is credited, so that one worker can
-    batch its credits."""
-    return transfer.payee
+    batch its credits. Payments to another bank have one each: `settlement` is many items already."""
+    return transfer.transfer_id if transfer.by_spi else transfer.payee
 
 
 def _check_parties(named: Order | Transfer, payer: Balance, payee: Balance | None) -> None:
@@ -259,6 +321,7 @@ def _event(transfer: Transfer, attempt: Attempt) -> Event:
             "decided_at": transfer.decided_at,
             "reason": transfer.reason,
             "original_transfer_id": transfer.original_transfer_id,
+            "rail": "spi" if transfer.by_spi else None,
         },
         request_id=transfer.request_id,
     )

@@ -96,7 +96,7 @@ class TransferView(BaseModel):
     transfer that it gives back from; of a settled transfer, `returnable_cents` can still be returned."""
 
     transfer_id: UUID
-    status: Literal["HELD", "SETTLED", "REJECTED"]
+    status: Literal["HELD", "SENT", "SETTLED", "REJECTED"]
     kind: Literal["transfer", "grant", "return"]
     from_account: str
     to_account: str
@@ -188,7 +188,7 @@ def get_transfer(
     transfer = service.transfers.ledger.transfer(str(transfer_id))
     if transfer is None or not transfer.seen_by(caller.subject):
         raise Problem(404, "transfer_not_found", "You have no such transfer.")
-    if transfer.status == "HELD":
+    if transfer.status in {"HELD", "SENT"}:
         response.headers["Retry-After"] = "1"
     return TransferView.model_validate(_view(transfer))
 

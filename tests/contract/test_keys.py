@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from apps.consumers.refund_lookups import SENT, Refunds
+from apps.consumers.refund_lookups import Refunds
 from apps.dict_key.budget import Budget, Exhausted
 from apps.dict_key.entry import Account, Owner
 from apps.dict_key.items import ClaimRecord, Registration
 from apps.dict_key.store import Changed, KeyStore
 from apps.kit import pool_keys
 from apps.kit.events import Event
-from apps.ledger.transfer import iso
+from apps.ledger.transfer import SENT, iso
 from apps.pix import lookup_tokens
 from apps.pix.keys import classify
 from tests.contract.ministack import Store

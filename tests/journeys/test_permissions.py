@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 from kafka import KafkaProducer
 
 from apps.catalog import CATALOG
-from apps.consumers.refund_lookups import SENT
 from apps.kit.events import Event, encode
+from apps.ledger.transfer import SENT
 from environments.local import broker, tansu
 from environments.local.broker import Broker
 from environments.local.credentials import role_keys

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from apps.consumers.refund_lookups import SENT, Refunds
+from apps.consumers.refund_lookups import Refunds
 from apps.dict_key.client import NotRegistered
 from apps.dict_key.registration import KeyRequest
 from apps.kit.events import Event
 from apps.kit.worker import Poison, TryAgain
-from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SETTLED
+from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SENT, SETTLED
 from apps.pix import lookup_tokens
 from apps.pix.keys import classify
 from tests.apps.dict_key.desk import ANAS, COMPANY, TAX_IDS, Desk, desk

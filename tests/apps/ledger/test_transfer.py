@@ -36,6 +36,7 @@ from apps.ledger.transfer import (
     next_look,
     partition_key,
     reject,
+    send,
     settle,
 )
 from tests.apps.ledger.values import (
@@ -49,9 +50,12 @@ from tests.apps.ledger.values import (
     NEXT_ATTEMPT,
     NOON,
     ORDER,
+    PIX,
+    SENT_ORDER,
     TRANSFER_ID,
     TREASURY_ITEM,
     balance,
+    settlement,
     treasury,
 )
 
@@ -69,6 +73,7 @@ DATA = {
     "decided_at": None,
     "reason": None,
     "original_transfer_id": None,
+    "rail": None,
 }
 
 
@@ -414,8 +419,10 @@ def test_written_moments_sort_in_time_order(one: datetime, gap: timedelta) -> No
 
 
 def test_every_status_has_an_event_of_its_own_that_names_it() -> None:
+    pix = hold(PIX, balance(), settlement(), LIFETIME, ATTEMPT)
     changes = [
         held(),
+        send(pix.transfer, pix.postings[0].after, SENT_ORDER, NEXT_ATTEMPT),
         settle(held().transfer, payer(), PAYEE, NEXT_ATTEMPT),
         reject(held().transfer, payer(), "hold_expired", NEXT_ATTEMPT),
     ]

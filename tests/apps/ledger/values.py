@@ -1,5 +1,6 @@
 """Ledger values for tests: fixed ones for examples, Hypothesis strategies for properties."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
@@ -9,7 +10,7 @@ from apps.ledger.account import Balance, month_of, unopened
 from apps.ledger.entries import AccountStatus, Entry, EntryKind, MonthOpening
 from apps.ledger.items import Mark
 from apps.ledger.outbox import Lease, Row
-from apps.ledger.transfer import Attempt, Kind, Order, Status, Transfer, iso
+from apps.ledger.transfer import Attempt, Kind, Order, Sent, Status, Transfer, iso
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 AT = "2026-11-25T12:00:00.000Z"
@@ -47,6 +48,12 @@ def treasury(*, frozen: bool = False) -> Balance:
     return Balance(**(vars(new) | {"frozen": frozen}))
 
 
+def settlement(*, frozen: bool = False) -> Balance:
+    """An item of what is owed between banks that was never used."""
+    new = unopened(SETTLEMENT_ITEM, "", AT)
+    return Balance(**(vars(new) | {"frozen": frozen}))
+
+
 ORDER = Order(
     transfer_id=TRANSFER_ID,
     kind="transfer",
@@ -73,6 +80,9 @@ RETURN = Order(
     request_id="req-2",
     original_transfer_id=TRANSFER_ID,
 )
+SETTLEMENT_ITEM = "settlement#1"
+PIX = replace(ORDER, payee=SETTLEMENT_ITEM, payment='{"instrument":"DICT"}')
+SENT_ORDER = Sent("<Envelope/>", "M9999901000000000000000000000001", AT)
 GRANT = Order(
     transfer_id=TRANSFER_ID,
     kind="grant",

@@ -279,7 +279,9 @@ def test_both_parties_see_a_transfer(bank: Bank, subject: str) -> None:
     assert datetime.fromisoformat(body["decided_at"]) == datetime.fromisoformat("2026-11-25T12:00:01.500Z")
 
 
-@pytest.mark.parametrize(("status", "after"), [("HELD", "1"), ("SETTLED", None), ("REJECTED", None)])
+@pytest.mark.parametrize(
+    ("status", "after"), [("HELD", "1"), ("SENT", "1"), ("SETTLED", None), ("REJECTED", None)]
+)
 def test_only_an_undecided_transfer_says_when_to_look_again(
     bank: Bank, status: Any, after: str | None
 ) -> None:
