@@ -113,6 +113,7 @@ class Mortal:
         self._faults.remove(*self._armed)
 
 
+@pytest.mark.timeout(600)
 def test_death_at_any_call_loses_and_doubles_nothing(on: Stage, payee: Customer) -> None:
     calls = recorded(on, payee)
     assert {"gateway", "account", "transaction", "relay_outbox", "settle_transfers"} <= calls.keys()

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.nemesis import KINDS
 from tests.chaos.stage import stage
 from tests.chaos.trial import GRANT_CENTS, Trial
@@ -12,6 +14,7 @@ SECONDS = 60.0
 SEED = int(os.environ.get("GOBANK_CHAOS_SEED", "1"))
 
 
+@pytest.mark.timeout(600)
 def test_a_minute_of_faults_breaks_no_promise(tmp_path: Path) -> None:
     with stage(tmp_path, own_broker=True, OPENING_GRANT_CENTS=str(GRANT_CENTS)) as on:
         trial = Trial(on, SEED, seconds=SECONDS)
