@@ -246,7 +246,10 @@ def _promise(asked: Asked, history: History, there: Sequence[Payment]) -> Iterat
         case "unknown":
             yield Violation("never_decided", key)
         case "refused" if there:
-            yield Violation("refused_but_present", key, there[0].transfer_id)
+            # A request that its client had given up on was carried out after the key was refused for good?
+            late = any(each.outcome == "unknown" for each in history.answered[key])
+            what = "carried_out_after_its_refusal" if late else "refused_but_present"
+            yield Violation(what, key, there[0].transfer_id)
         case "acked":
             told = {each.transfer_id for each in history.answered[key] if each.outcome == "acked"}
             if len(told) > 1:

@@ -6,6 +6,7 @@ process of ours grew.
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import threading
@@ -158,6 +159,9 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--no-faults", dest="faults", action="store_false", help="the workload alone")
     console = Console(width=180)
+    # However it is told to stop, it takes down what it brought up.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="gobank-soak-") as folder:
         return 0 if soak(parser.parse_args(arguments), Path(folder), console) else 1
 

@@ -348,7 +348,7 @@ LIES: dict[str, tuple[Callable[[History], None], set[str]]] = {
             refused_only,
             lambda history: history.answered["key of settled"].insert(0, Answered("unknown", -2, -1)),
         ),
-        {"refused_but_present"},
+        {"carried_out_after_its_refusal"},
     ),
     "nobody asked": (never_asked, {"nobody_asked"}),
     "never decided": (both(asked("open"), answer("open", "unknown", 5)), {"never_decided"}),
