@@ -1,6 +1,7 @@
 """Snapshots of whole graphs, reviewed like code."""
 
 import difflib
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,13 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-snapshots", action="store_true", help="write tests/platform/snapshots anew")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sdks_aside() -> None:
+    """Takes the SDKs, imported by now, out of every later collection: 500 ms each, one for each refusal."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -113,15 +113,17 @@ async def _served(gateway: Gateway) -> AsyncIterator[str]:
         close=[gateway.close],
     )
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
+    config.load()
     server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        serving = asyncio.create_task(server.serve([listening]))
-        await until(lambda: server.started or serving.done())
+        # Not by `serve`, which sleeps 0.1 s between two looks at whether it is to end.
+        await server.startup([listening])
+        await server.on_tick(0)  # the date of its answers
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            server.should_exit = True
-            await serving
+            await server.shutdown([listening])
 
 
 async def until(good: Callable[[], bool]) -> None:
