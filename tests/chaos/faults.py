@@ -29,13 +29,14 @@ import aiohttp
 import kafka
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 Rule = Mapping[str, Any]
 Act = Callable[[], Any]
 
 ACTIONS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "Check"}
 WRITES = {"PutItem", "UpdateItem", "DeleteItem"}
+LOOK_SECONDS = 1.0
 REMEMBERED = 50
 """Records of earlier polls from which duplicates are taken."""
 
@@ -272,12 +273,17 @@ def _instrument_producer(injector: Injector) -> None:
 def _instrument_consumer(injector: Injector) -> None:
     poll, commit = kafka.KafkaConsumer.poll, kafka.KafkaConsumer.commit
     earlier: dict[Any, deque[Any]] = {}
+    looked = time.monotonic()
 
     def polled(consumer: Any, *arguments: Any, **options: Any) -> Any:
+        nonlocal looked
         call = "kafka poll"
         time.sleep(injector.point(call, "before"))
         batches = poll(consumer, *arguments, **options)
         if not batches:
+            if time.monotonic() - looked > LOOK_SECONDS:
+                _back_into_range(consumer)
+                looked = time.monotonic()
             return batches
         injector.saw(call)
         time.sleep(injector.point(call, "after"))
@@ -300,6 +306,18 @@ def _instrument_consumer(injector: Injector) -> None:
 
     kafka.KafkaConsumer.poll = polled
     kafka.KafkaConsumer.commit = committed
+
+
+def _back_into_range(consumer: Any) -> None:
+    """What Kafka makes every consumer do that asks for more than a log has (OFFSET_OUT_OF_RANGE, then
+    `auto_offset_reset`). Tansu 0.6 answers with nothing, for ever, after it has lost its memory."""
+    try:
+        ends = consumer.end_offsets(list(consumer.assignment()))
+        beyond = [each for each, end in ends.items() if consumer.position(each, timeout_ms=1_000) > end]
+        if beyond:
+            consumer.seek_to_beginning(*beyond)
+    except KafkaError:
+        return
 
 
 def _disturbed(injector: Injector, call: str, records: list[Any], earlier: deque[Any]) -> list[Any]:

@@ -77,7 +77,7 @@ class Nemesis:
         if self.stage.broker is not None:
             self.stage.broker.signal(signal.SIGCONT)
             if not self.stage.broker.up:
-                self.stage.broker.start()
+                self.stage.start_broker()
 
     def _next(self) -> str:
         if not self._left:
@@ -137,7 +137,7 @@ class Nemesis:
 
         def undo() -> None:
             if not own.up:
-                own.start()
+                self.stage.start_broker()
 
         return undo
 

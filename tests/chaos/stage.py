@@ -103,6 +103,18 @@ class Stage:
         with suppress(ProcessLookupError, psutil.NoSuchProcess):
             os.kill(self.bank.pid(name), number)
 
+    def start_broker(self) -> None:
+        """Has a broker that was killed come back, empty but for its topics. Tansu makes a topic of a size of
+        its own as soon as somebody asks for it, so its clients are held until the catalog's are there."""
+        assert self.broker is not None
+        for name in ("relay_outbox", "settle_transfers"):
+            self.send_signal(name, signal.SIGSTOP)
+        try:
+            self.broker.start()
+        finally:
+            for name in ("relay_outbox", "settle_transfers"):
+                self.send_signal(name, signal.SIGCONT)
+
     def drained(self, seconds: float = DRAIN_SECONDS) -> None:
         """Waits until every transfer is decided and every event was sent."""
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.chaos.checker import counted, on_topic, violations
 from tests.chaos.control import INSTRUMENT
-from tests.chaos.stage import DEAD_LETTERS, TOPIC, Customer, Stage, decided, records, stage, stopped
+from tests.chaos.stage import DEAD_LETTERS, SERVICES, TOPIC, Customer, Stage, decided, records, stage, stopped
 from tests.environment import ROOT, until
 
 DAY = 86_400
@@ -42,6 +42,8 @@ def on(whole: Stage) -> Iterator[Stage]:
     """The stage, in order before and after."""
     yield whole
     whole.faults.clear()
+    for name in SERVICES:
+        whole.send_signal(name, signal.SIGCONT)
     whole.check()
 
 
@@ -190,7 +192,7 @@ def test_a_broker_that_lost_its_memory_gets_every_event_again(
     on.broker.kill()
     waiting = ana.pay(bruno, 1)
     assert waiting.status == 201
-    on.broker.start()
+    on.start_broker()
     assert ana.decided(str(waiting.body["transfer_id"]))["status"] == "SETTLED"
     told = {row.event_id for row in on.tables.books().history}
     until(on.event_ids, lambda there: told <= there, 40)

@@ -209,7 +209,8 @@ class Workload:
 def told(history: History) -> Mapping[str, int]:
     """How many requests were told what: for a summary."""
     counts: dict[str, int] = {}
-    for answers in history.answered.values():
-        for each in answers:
+    # Copies: another thread may count while the clients go on.
+    for answers in list(history.answered.values()):
+        for each in list(answers):
             counts[each.outcome] = counts.get(each.outcome, 0) + 1
     return counts
