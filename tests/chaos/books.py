@@ -118,21 +118,23 @@ class Tables:
                 return
             more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
-    def waiting(self, shards: int = 1) -> int:
-        """How many rows the outbox has."""
-        return sum(
-            self._count("events", KeyConditionExpression="pk = :pk", pk=f"OUT#{shard}")
+    def waiting(self, shards: int = 1) -> list[str]:
+        """The rows of the outbox, oldest first."""
+        return [
+            f"{item['transfer_id']['S']} since {item['sk']['S'].partition('#')[0]}"
             for shard in range(shards)
-        )
+            for item in self._query("events", KeyConditionExpression="pk = :pk", pk=f"OUT#{shard}")
+        ]
 
-    def undecided(self) -> int:
-        """How many transfers are not decided, by the index that has only those."""
-        return sum(
-            self._count(
-                "transactions", KeyConditionExpression="open_shard = :pk", IndexName="open", pk=f"{n}"
+    def undecided(self) -> list[str]:
+        """The transfers that are not decided, by the index that has only those."""
+        return [
+            f"{item['transfer_id']['S']} due {item['due_at']['S']}, {item['looks']['N']} looks"
+            for shard in range(OPEN_SHARDS)
+            for item in self._query(
+                "transactions", KeyConditionExpression="open_shard = :pk", IndexName="open", pk=f"{shard}"
             )
-            for n in range(OPEN_SHARDS)
-        )
+        ]
 
     def balance_ids(self) -> list[str]:
         """Every account that has a balance."""
@@ -161,14 +163,12 @@ class Tables:
             ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
         )
 
-    def _count(self, table: str, *, pk: str, **query: Any) -> int:
+    def _query(self, table: str, *, pk: str, **query: Any) -> list[Item]:
+        """The first page: enough to see whether there is any."""
         answer = self.client.query(
-            TableName=self.prefix + table,
-            Select="COUNT",
-            ExpressionAttributeValues={":pk": {"S": pk}},
-            **query,
+            TableName=self.prefix + table, ExpressionAttributeValues={":pk": {"S": pk}}, **query
         )
-        return int(answer["Count"])
+        return list(answer["Items"])
 
 
 def _key(pk: str, sk: str) -> dict[str, Any]:

@@ -35,7 +35,8 @@ from tests.environment import ROOT, Environment, environment, until
 TOPIC = f"{PREFIX}transfers"
 DEAD_LETTERS = f"{PREFIX}transfers.dead-letter"
 SERVICES = tuple(service.name for service in CATALOG.services if service.port is not None)
-DRAIN_SECONDS = 60.0
+START_SECONDS = 60.0
+DRAIN_SECONDS = 120.0
 NAMES = LocalNames(dict.fromkeys(SERVICES, 0), DEFAULTS)
 
 
@@ -55,7 +56,7 @@ class OwnBroker:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until(lambda: broker.is_ready(self.kafka), bool)
+        until(lambda: broker.is_ready(self.kafka), bool, START_SECONDS)
         broker.provision(self.kafka, CATALOG, NAMES)
 
     def kill(self) -> None:
@@ -115,14 +116,14 @@ class Stage:
             for name in ("relay_outbox", "settle_transfers"):
                 self.send_signal(name, signal.SIGCONT)
 
-    def drained(self, seconds: float = DRAIN_SECONDS) -> None:
+    def drained(self) -> None:
         """Waits until every transfer is decided and every event was sent."""
 
-        def unfinished() -> dict[str, int]:
+        def unfinished() -> dict[str, list[str]]:
             # Undecided ones first: what is decided after that has put its event there by then.
             return {"undecided": self.tables.undecided(), "in the outbox": self.tables.waiting()}
 
-        until(unfinished, lambda found: not any(found.values()), seconds)
+        until(unfinished, lambda found: not any(found.values()), DRAIN_SECONDS)
 
     def check(self) -> None:
         """Drains, and asserts that the books are in order."""

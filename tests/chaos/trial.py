@@ -17,7 +17,6 @@ MOST_CENTS = 250
 """Small sums, so that an account pays many times; and so small a balance that it runs out now and then."""
 TOKEN_SECONDS = 1_200.0
 """Below the life of an access token."""
-DRAIN_SECONDS = 120.0
 
 
 @dataclass
@@ -75,7 +74,7 @@ class Trial:
 
     def _verdict(self) -> list[Violation]:
         asyncio.run(self.workload.settle_questions())
-        self.stage.drained(DRAIN_SECONDS)
+        self.stage.drained()
         asyncio.run(self.workload.look())
         books = self.stage.tables.books()
         found = violations(books, self.workload.history)
