@@ -36,6 +36,9 @@ Act = Callable[[], Any]
 
 ACTIONS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "Check"}
 WRITES = {"PutItem", "UpdateItem", "DeleteItem"}
+SESSION_TIMEOUT_MS = 1_000
+"""How long a consumer group waits for a member that was killed. A broker that the environment did not start
+itself gets ten seconds, and then a death costs twenty."""
 LOOK_SECONDS = 1.0
 REMEMBERED = 50
 """Records of earlier polls from which duplicates are taken."""
@@ -46,6 +49,7 @@ def install(service: str) -> None:
     # The one path of the environment's folder that every service is told.
     folder = Path(os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]).parents[1] / "faults"
     if folder.exists():
+        os.environ["KAFKA_SESSION_TIMEOUT_MS"] = str(SESSION_TIMEOUT_MS)
         injector = Injector(service, folder)
         _instrument_dynamodb(injector)
         _instrument_kafka(injector)
