@@ -50,6 +50,7 @@ class Nemesis:
     episodes: list[tuple[float, str]] = field(default_factory=list)
     _chance: random.Random = field(init=False)
     _left: list[str] = field(default_factory=list)
+    _over: bool = False
 
     def __post_init__(self) -> None:
         self._chance = random.Random(f"nemesis {self.seed}")
@@ -67,7 +68,13 @@ class Nemesis:
                 for each in undo:
                     each()
         finally:
+            self._over = True
             self.heal()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every kind has come, or none will come any more."""
+        return self._over or set(self.kinds) <= {name for _, name in self.episodes}
 
     def heal(self) -> None:
         """Nothing is wrong any more."""

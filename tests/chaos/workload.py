@@ -44,7 +44,8 @@ class Holder:
 
 @dataclass
 class Workload:
-    """`clients` closed loops through the gateway, for `seconds` or until `transfers` were asked for."""
+    """`clients` closed loops through the gateway, for `seconds` or until `transfers` were asked for, and as
+    long as there is `more` to come."""
 
     gateway_url: str
     holders: Sequence[Holder]
@@ -54,6 +55,7 @@ class Workload:
     clients: int = 8
     seconds: float | None = None
     transfers: int | None = None
+    more: Callable[[], bool] = lambda: False
     history: History = field(default_factory=History)
     stopped: bool = False
 
@@ -66,7 +68,7 @@ class Workload:
             def over() -> bool:
                 late = self.seconds is not None and time.monotonic() - started >= self.seconds
                 enough = self.transfers is not None and len(self.history.asked) >= self.transfers
-                return self.stopped or late or enough
+                return self.stopped or ((late or enough) and not self.more())
 
             try:
                 await asyncio.gather(*(self._client(session, number, over) for number in range(self.clients)))
