@@ -12,7 +12,7 @@ INSTALL = $(UV) pip install --quiet --python $(PYTHON) --require-hashes -r
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock"
 
-.PHONY: help demo up down test unit check format bench docs lock policy images publish pin
+.PHONY: help demo up down test unit check format bench soak docs lock policy images publish pin
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / /' | while read -r name what; do printf '%-8s %s\n' "$$name" "$$what"; done
 
@@ -46,6 +46,10 @@ format: .venv/dev ## Put the code in shape
 
 bench: .venv/dev ## Measure it, beside what the store alone can do
 	@$(PYTHON) -m environments.bench
+
+soak: .venv/dev ## Hours of faults: make soak SECONDS=3600 SEED=1, or TRANSFERS=10000; MORE=--no-kills
+	@PYTHONPATH=. $(PYTHON) -P -m tests.chaos.soak $(if $(SEED),--seed $(SEED)) \
+		$(if $(TRANSFERS),--transfers $(TRANSFERS)) $(if $(SECONDS),--seconds $(SECONDS)) $(MORE)
 
 policy: platform/policies/.venv ## Set up what the policy pack needs
 

@@ -42,7 +42,7 @@ class Environment:
         assert found is not None, "the environment is not up"
         return found
 
-    def gobank(self, *arguments: str, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+    def gobank(self, *arguments: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [GOBANK, *arguments], env=self.env, capture_output=True, text=True, timeout=timeout, check=False
         )

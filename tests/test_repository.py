@@ -47,3 +47,10 @@ def test_no_lock_file_and_no_test_package_is_committed() -> None:
     names = {path.relative_to(ROOT).as_posix() for path in _tracked()}
     assert "uv.lock" not in names
     assert not [name for name in names if name.startswith("tests/") and name.endswith("__init__.py")]
+
+
+def test_no_service_names_the_faults_that_tests_put_into_it() -> None:
+    for path in (ROOT / "apps").rglob("*.py"):
+        text = path.read_text()
+        for word in ("GOBANK_INSTRUMENT", "tests.", "chaos", "faults"):
+            assert word not in text, f"{path} names {word}"

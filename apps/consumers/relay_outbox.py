@@ -8,6 +8,7 @@ the lease, so that the next holder goes on from there.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -51,16 +52,26 @@ class Publisher(Protocol):
 
 @dataclass
 class Shard:
-    """What this process knows of a shard that it relays."""
+    """What this process knows of a shard that it relays. `unchanged_since` (monotonic) is when it first saw
+    the lease as it last `saw` it."""
 
     number: int
     lease: Lease | None = None
+    saw: Lease | None = None
+    unchanged_since: float = 0.0
 
     @property
     def searching(self) -> bool:
         """Whether there is more of the history to look through right now."""
         search = self.lease.search if self.lease else None
         return search is not None and search.phase != "rest"
+
+    def abandoned(self, seen: Lease | None, now: float) -> bool:
+        """Whether nobody has renewed the lease for a whole lease's time, by this process's own watch. Its end
+        may be far ahead all the same: then the clock that set it was."""
+        if seen != self.saw:
+            self.saw, self.unchanged_since = seen, now
+        return seen is not None and now - self.unchanged_since > LEASE.total_seconds()
 
 
 class Relay:
@@ -78,7 +89,9 @@ class Relay:
         retention: timedelta,
         *,
         clock: Clock | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._monotonic = monotonic
         self._outbox = outbox
         self._publisher = publisher
         self._owner = owner
@@ -144,11 +157,19 @@ class Relay:
     def _hold(self, shard: Shard) -> int:
         """Takes the shard's lease, or renews it while half of its time is left."""
         now = self._clock.now()
-        if shard.lease is None or datetime.fromisoformat(shard.lease.until) - now <= LEASE / 2:
+        # More than a whole lease is left where the clock was ahead when it was taken.
+        if shard.lease is None or not LEASE / 2 < datetime.fromisoformat(shard.lease.until) - now <= LEASE:
             seen = self._outbox.lease(shard.number)
             if seen is not None:
                 self._known[shard.number] = seen
-            shard.lease = self._outbox.take_lease(seen, shard.number, self._owner, until=now + LEASE, now=now)
+            shard.lease = self._outbox.take_lease(
+                seen,
+                shard.number,
+                self._owner,
+                until=now + LEASE,
+                now=now,
+                abandoned=shard.abandoned(seen, self._monotonic()),
+            )
         if shard.lease is not None:
             self._known[shard.number] = shard.lease
         return 0

@@ -13,6 +13,11 @@ from apps.kit.settings import KafkaSettings
 FIRST_DELAY_SECONDS = 0.1
 MAX_DELAY_SECONDS = 60.0
 CONNECT_TIMEOUT_MS = 5_000
+FETCH_BYTES = 64 * 1024
+"""Of a partition, about a hundred events: what a poll gives is handled before the next one."""
+ALL_FETCHED = 1_000_000
+"""Records that a poll may give: more than it can have fetched, so that none are left over. A partition
+that is paused with some left over is never fetched again once another one moves (kafka-python 3.0.12)."""
 
 
 class Consumer(Protocol):
@@ -114,7 +119,8 @@ def connected_consumer(settings: KafkaSettings, topic: str) -> Consumer:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         allow_auto_create_topics=False,
-        max_poll_records=100,
+        max_poll_records=ALL_FETCHED,
+        max_partition_fetch_bytes=FETCH_BYTES,
         fetch_min_bytes=1,
         # Tansu answers an empty fetch only at the end of this time, also when a record arrives meanwhile.
         fetch_max_wait_ms=50,

@@ -247,10 +247,18 @@ class Outbox:
         return _lease_of(answer["Item"], shard) if "Item" in answer else None
 
     def take_lease(
-        self, seen: Lease | None, shard: int, owner: str, *, until: datetime, now: datetime
+        self,
+        seen: Lease | None,
+        shard: int,
+        owner: str,
+        *,
+        until: datetime,
+        now: datetime,
+        abandoned: bool = False,
     ) -> Lease | None:
-        """Takes, or takes on, a shard; nothing while another holds it, or when another was quicker."""
-        held = seen is not None and seen.until > iso(now)
+        """Takes, or takes on, a shard; nothing while another holds it and it is not `abandoned`, or when
+        another was quicker."""
+        held = seen is not None and seen.until > iso(now) and not abandoned
         kept = held and seen is not None and seen.owner == owner
         if held and not kept:
             return None

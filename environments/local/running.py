@@ -14,12 +14,14 @@ STEADY_SECONDS = 30.0
 
 @dataclass
 class Running:
-    """A service that is up, or about to be again. `start` makes a process of its program."""
+    """A service that is up, or about to be again. `start` makes a process of its program, at the latest
+    `longest_backoff` seconds after its death."""
 
     program: Program
     process: BaseProcess
     began: float
     start: Callable[[Program], BaseProcess]
+    longest_backoff: float = LONGEST_BACKOFF_SECONDS
     failures: int = 0
     restart_at: float | None = None
 
@@ -30,7 +32,7 @@ class Running:
                 return False
             if now - self.began > STEADY_SECONDS:
                 self.failures = 0
-            self.restart_at = now + backoff_seconds(self.failures)
+            self.restart_at = now + backoff_seconds(self.failures, self.longest_backoff)
             self.failures += 1
             return False
         if now < self.restart_at:
@@ -40,6 +42,6 @@ class Running:
         return True
 
 
-def backoff_seconds(failures: int) -> float:
+def backoff_seconds(failures: int, longest: float = LONGEST_BACKOFF_SECONDS) -> float:
     """How long to wait after the death that follows `failures` others."""
-    return min(FIRST_BACKOFF_SECONDS * 2.0**failures, LONGEST_BACKOFF_SECONDS)
+    return min(FIRST_BACKOFF_SECONDS * 2.0 ** min(failures, 16), longest)

@@ -31,7 +31,7 @@ from environments.local.ministack import MiniStack, root_client
 from environments.local.names import PREFIX, REGION, LocalNames
 from environments.local.ports import Ports
 from environments.local.processes import CallFailed, Program
-from environments.local.running import Running
+from environments.local.running import LONGEST_BACKOFF_SECONDS, Running
 from environments.local.state import Started, State, home
 
 START_SECONDS = 60.0
@@ -215,7 +215,11 @@ class Supervisor:
         log.write_bytes(b"")
         program = Program(service.name, service.module, variables, log, os.environ.get("GOBANK_INSTRUMENT"))
         self._services[service.name] = Running(
-            program, processes.start(program), time.monotonic(), processes.start
+            program,
+            processes.start(program),
+            time.monotonic(),
+            processes.start,
+            float(os.environ.get("GOBANK_BACKOFF_SECONDS", LONGEST_BACKOFF_SECONDS)),
         )
         self._record()
 

@@ -142,6 +142,20 @@ def test_try_again_delivers_in_order_while_other_partitions_move(place: Place) -
     assert place.records("transfers.dead-letter") == []
 
 
+def test_a_backlog_that_waited_is_read_to_its_end_although_others_moved_meanwhile(place: Place) -> None:
+    """kafka-python 3.0.12 forgets a paused partition of which it has records left, once another one moves."""
+    backlog = [f"b {number}" for number in range(250)]
+    obstacle = {"b 0"}
+    seen = Seen(lambda event: TryAgain() if event.id in obstacle else None)
+    put(place, *map(event, backlog))
+    with running(place.worker({HELD: (1, seen)})):
+        until(lambda: seen.deliveries >= 2)
+        put(place, event("elsewhere", key=ELSEWHERE))
+        until(lambda: seen == ["elsewhere"])
+        obstacle.clear()
+        until(lambda: seen == ["elsewhere", *backlog])
+
+
 def test_a_dead_letter_that_was_not_delivered_keeps_its_record_uncommitted(place: Place) -> None:
     attempts = 0
 

@@ -16,6 +16,7 @@ from apps.kit.events import Record
 from apps.kit.kafka import Delivery, PublishFailed
 from apps.ledger.outbox import BATCH, Outbox, Row
 from apps.ledger.store import Clock
+from apps.ledger.transfer import iso
 from tests.apps.kit.faulty_dynamo import Faulty, cancel, lose_reply, refuse
 from tests.apps.ledger.bank import Bank, fake_bank
 
@@ -65,9 +66,17 @@ def broker() -> Broker:
     return Broker()
 
 
-def relay(bank: Bank, broker: Broker, owner: str = "first", client: Any = None, shards: int = 1) -> Relay:
+def relay(
+    bank: Bank,
+    broker: Broker,
+    owner: str = "first",
+    client: Any = None,
+    shards: int = 1,
+    *,
+    watch: Callable[[], float] = lambda: 0.0,
+) -> Relay:
     outbox = Outbox(client or bank.client, bank.tables.events)
-    return Relay(outbox, broker, shards, owner, RETENTION, clock=Clock(now=bank.time))
+    return Relay(outbox, broker, shards, owner, RETENTION, clock=Clock(now=bank.time), monotonic=watch)
 
 
 def event(bank: Bank) -> Row:
@@ -200,6 +209,46 @@ def test_a_lease_is_taken_over_when_its_time_is_over(bank: Bank, broker: Broker)
     assert (second.owner, second.epoch, second.memory) == ("second", first.epoch + 1, first.memory)
     assert (first.offsets, second.offsets) == ({0: 0}, {0: 1})
     assert broker.taken == [record(row) for row in rows]
+
+
+def test_a_lease_from_a_clock_that_was_ahead_is_taken_when_nobody_renews_it(
+    bank: Bank, broker: Broker
+) -> None:
+    """Its holder died, and the clock that set its end was a day ahead: nobody may wait for that day."""
+    bank.time.moment += timedelta(days=1)
+    relay(bank, broker, "dead").turn()
+    bank.time.moment -= timedelta(days=1)
+    row = event(bank)
+    watch = iter([0.0, LEASE.total_seconds(), LEASE.total_seconds() + 1])
+    second = relay(bank, broker, "second", watch=lambda: next(watch))
+    assert [second.turn(), second.turn(), second.turn()] == [0, 0, 1]
+    assert broker.taken == [record(row)]
+
+
+def test_a_lease_that_is_renewed_is_never_taken_for_abandoned(bank: Bank, broker: Broker) -> None:
+    first = relay(bank, broker, "first")
+    watch = [0.0]
+    second = relay(bank, broker, "second", watch=lambda: watch[0])
+    for _ in range(5):
+        first.turn()
+        assert second.turn() == 0
+        bank.time.moment += LEASE / 2
+        watch[0] += LEASE.total_seconds() / 2
+    lease = bank.outbox.lease(0)
+    assert lease is not None
+    assert (lease.owner, lease.epoch) == ("first", 1)
+
+
+def test_a_holder_whose_clock_comes_back_sets_the_end_of_its_lease_right(bank: Bank, broker: Broker) -> None:
+    worker = relay(bank, broker)
+    bank.time.moment += timedelta(days=1)
+    worker.turn()
+    bank.time.moment -= timedelta(days=1)
+    worker.turn()
+    lease = bank.outbox.lease(0)
+    assert lease is not None
+    assert lease.until == iso(bank.time.moment + LEASE)
+    assert lease.epoch == 1
 
 
 def test_a_holder_renews_its_lease_at_half_time_and_keeps_its_epoch(bank: Bank, broker: Broker) -> None:

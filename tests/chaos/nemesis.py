@@ -1,0 +1,224 @@
+"""Faults in random order, one after the other and two at a time now and then, from a seed. Each kind comes
+once before any comes again."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from kafka.errors import KafkaError
+
+from tests.chaos.stage import SERVICES, Stage
+
+ON_THE_WAY = ("gateway", "transaction", "relay_outbox", "settle_transfers", "sweep_transfers")
+POINTS = {
+    "gateway": ("http POST transaction /transfers",),
+    "account": ("dynamodb GetItem",),
+    "transaction": ("dynamodb BatchGetItem", "dynamodb TransactWriteItems", "dynamodb PutItem"),
+    "relay_outbox": ("dynamodb Query", "kafka send", "dynamodb TransactWriteItems"),
+    "settle_transfers": (
+        "kafka poll",
+        "dynamodb BatchGetItem",
+        "dynamodb TransactWriteItems",
+        "kafka commit",
+    ),
+    "sweep_transfers": ("dynamodb Query", "dynamodb TransactWriteItems", "dynamodb PutItem"),
+    "audit_ledger": ("dynamodb Query",),
+}
+ERRORS = (
+    "TransactionConflict",
+    "ThrottlingError",
+    "ThrottlingException",
+    "InternalServerError",
+    "IdempotentParameterMismatchException",
+)
+CLOCK_SECONDS = 90.0
+Undo = Callable[[], None]
+
+
+@dataclass
+class Nemesis:
+    """What goes wrong, and when. `heal` ends all of it."""
+
+    stage: Stage
+    seed: int
+    kinds: Sequence[str] = ()
+    rest_seconds: float = 0.6
+    episodes: list[tuple[float, str]] = field(default_factory=list)
+    _chance: random.Random = field(init=False)
+    _left: list[str] = field(default_factory=list)
+    _over: bool = False
+
+    def __post_init__(self) -> None:
+        self._chance = random.Random(f"nemesis {self.seed}")
+        self.kinds = self.kinds or tuple(
+            name for name in KINDS if self.stage.broker or name != "broker_forgets"
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until told to stop, and leaves nothing broken."""
+        try:
+            while not stop.wait(self._chance.uniform(0, self.rest_seconds)):
+                together = 2 if self._chance.random() < 0.3 else 1
+                undo = [self._begin(self._next()) for _ in range(together)]
+                stop.wait(self._chance.uniform(0.3, 2.5))
+                for each in undo:
+                    each()
+        finally:
+            self._over = True
+            self.heal()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every kind has come, or none will come any more."""
+        return self._over or set(self.kinds) <= {name for _, name in self.episodes}
+
+    def heal(self) -> None:
+        """Nothing is wrong any more."""
+        self.stage.faults.clear()
+        for name in (*SERVICES, "ministack"):
+            self.stage.send_signal(name, signal.SIGCONT)
+        if self.stage.broker is not None:
+            self.stage.broker.signal(signal.SIGCONT)
+            if not self.stage.broker.up:
+                self.stage.start_broker()
+
+    def _next(self) -> str:
+        if not self._left:
+            self._left = self._chance.sample(self.kinds, len(self.kinds))
+        return self._left.pop()
+
+    def _begin(self, name: str) -> Undo:
+        self.episodes.append((time.monotonic(), name))
+        return KINDS[name](self)
+
+    def _service(self) -> str:
+        return self._chance.choice(ON_THE_WAY)
+
+    def _ruled(self, *numbers: int) -> Undo:
+        return lambda: self.stage.faults.remove(*numbers)
+
+    def kill(self) -> Undo:
+        self.stage.send_signal(self._chance.choice(list(POINTS)), signal.SIGKILL)
+        return _nothing
+
+    def kill_at_a_call(self) -> Undo:
+        service = self._chance.choice(list(POINTS))
+        call, at = self._chance.choice(POINTS[service]), self._chance.choice(("before", "after"))
+        return self._ruled(self.stage.faults.add(service, "kill", call=call, at=at, times=1))
+
+    def stop_a_service(self) -> Undo:
+        return self._stopped(self._service())
+
+    def stop_at_a_call(self) -> Undo:
+        service = self._service()
+        call, at = self._chance.choice(POINTS[service]), self._chance.choice(("before", "after"))
+        number = self.stage.faults.add(service, "stop", call=call, at=at, times=1)
+
+        def undo() -> None:
+            self.stage.faults.remove(number)
+            self.stage.send_signal(service, signal.SIGCONT)
+
+        return undo
+
+    def store_stops(self) -> Undo:
+        return self._stopped("ministack")
+
+    def store_is_slow(self) -> Undo:
+        return self._ruled(self.stage.faults.add("*", "delay", call="dynamodb", seconds=0.5, chance=0.5))
+
+    def broker_stops(self) -> Undo:
+        own = self.stage.broker
+        if own is None:
+            return self._stopped("kafka")
+        own.signal(signal.SIGSTOP)
+        return lambda: own.signal(signal.SIGCONT)
+
+    def broker_forgets(self) -> Undo:
+        own = self.stage.broker
+        assert own is not None
+        own.kill()
+
+        def undo() -> None:
+            if not own.up:
+                self.stage.start_broker()
+
+        return undo
+
+    def lost_replies(self) -> Undo:
+        return self._ruled(self.stage.faults.add("*", "lose", call="dynamodb", at="after", chance=0.3))
+
+    def lost_answers(self) -> Undo:
+        return self._ruled(self.stage.faults.add("gateway", "lose", call="http", at="after", chance=0.5))
+
+    def lost_reports(self) -> Undo:
+        return self._ruled(self.stage.faults.add("*", "lose", call="kafka send", at="after", chance=0.3))
+
+    def errors(self) -> Undo:
+        code, at = self._chance.choice(ERRORS), self._chance.choice(("before", "after"))
+        if code in {"ThrottlingException", "ThrottlingError", "TransactionConflict"}:
+            # These say that nothing was done; DynamoDB does not say so of what it did.
+            at = "before"
+        return self._ruled(self.stage.faults.add("*", "fail", call="dynamodb", at=at, chance=0.4, code=code))
+
+    def records_twice(self) -> Undo:
+        return self._ruled(
+            self.stage.faults.add("settle_transfers", "duplicate", call="kafka poll", at="after"),
+            self.stage.faults.add("relay_outbox", "duplicate", call="kafka send", chance=0.3),
+        )
+
+    def records_in_disorder(self) -> Undo:
+        return self._ruled(
+            self.stage.faults.add("settle_transfers", "duplicate", call="kafka poll", at="after", chance=0.5),
+            self.stage.faults.add("settle_transfers", "reorder", call="kafka poll", at="after"),
+        )
+
+    def records_late(self) -> Undo:
+        return self._ruled(self.stage.faults.add("settle_transfers", "delay", call="kafka poll", seconds=1.0))
+
+    def newer_version(self) -> Undo:
+        return self._ruled(self.stage.faults.add("settle_transfers", "newer", call="kafka poll", at="after"))
+
+    def poison(self) -> Undo:
+        with suppress(KafkaError, AssertionError):
+            self.stage.poison(self._chance.randrange(4))
+        return _nothing
+
+    def clock(self) -> Undo:
+        seconds = self._chance.choice((-1, 1)) * self._chance.uniform(1.0, CLOCK_SECONDS)
+        return self._ruled(self.stage.faults.add(self._service(), "clock", seconds=seconds))
+
+    def _stopped(self, name: str) -> Undo:
+        self.stage.send_signal(name, signal.SIGSTOP)
+        return lambda: self.stage.send_signal(name, signal.SIGCONT)
+
+
+def _nothing() -> None:
+    """What cannot be undone."""
+
+
+KINDS: dict[str, Callable[[Nemesis], Undo]] = {
+    "kill": Nemesis.kill,
+    "kill_at_a_call": Nemesis.kill_at_a_call,
+    "stop_a_service": Nemesis.stop_a_service,
+    "stop_at_a_call": Nemesis.stop_at_a_call,
+    "store_stops": Nemesis.store_stops,
+    "store_is_slow": Nemesis.store_is_slow,
+    "broker_stops": Nemesis.broker_stops,
+    "broker_forgets": Nemesis.broker_forgets,
+    "lost_replies": Nemesis.lost_replies,
+    "lost_answers": Nemesis.lost_answers,
+    "lost_reports": Nemesis.lost_reports,
+    "errors": Nemesis.errors,
+    "records_twice": Nemesis.records_twice,
+    "records_in_disorder": Nemesis.records_in_disorder,
+    "records_late": Nemesis.records_late,
+    "newer_version": Nemesis.newer_version,
+    "poison": Nemesis.poison,
+    "clock": Nemesis.clock,
+}
+DEADLY = ("kill", "kill_at_a_call")
+"""What ends processes. Without it, what a process holds can be seen to grow, or not."""
