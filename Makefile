@@ -12,7 +12,7 @@ INSTALL = $(UV) pip install --quiet --python $(PYTHON) --require-hashes -r
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock"
 
-.PHONY: help demo up down test unit check format bench soak docs lock policy images publish pin
+.PHONY: help demo up down test unit simulate check format bench soak docs lock policy images publish pin
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## / /' | while read -r name what; do printf '%-8s %s\n' "$$name" "$$what"; done
 
@@ -33,6 +33,9 @@ test: .venv/dev ## Run every test
 
 unit: .venv/dev ## Run the tests that need no process but their own
 	@$(PYTEST) tests/apps tests/test_repository.py
+
+simulate: .venv/dev ## Run the money code on many schedules (SCHEDULES=4000, FIRST=0)
+	@$(PYTHON) -m tests.simulator --first $(or $(FIRST),0) --schedules $(or $(SCHEDULES),4000)
 
 check: .venv/dev ## Lint, types, import contracts, pins
 	@.venv/bin/ruff check .

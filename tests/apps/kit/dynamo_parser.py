@@ -1,10 +1,14 @@
 """Reads DynamoDB's expressions as far as the bank writes them, with the names and values a request gives.
 
+The same texts come again and again with other values, so each is parsed once and kept with its values left
+open; who asks gets a copy with the values of the request in it.
+
 What DynamoDB knows and this does not (document paths, sets, BETWEEN, IN) is an `AssertionError`.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from tests.apps.kit.dynamo_conditions import (
@@ -64,6 +68,25 @@ class Expressions:
         if self._unused:
             raise Invalid(f"names or values unused in expressions: keys: {sorted(self._unused)}")
 
+    def _parsed(self, kind: str, parse: Callable[["_Parser"], T]) -> T | None:
+        if kind not in self._request:
+            return None
+        parsed, used = _parsed(
+            kind, self._request[kind], tuple(self._names.items()), tuple(self._values), parse
+        )
+        self._unused -= used
+        bound: T = _bound(parsed, self._values)
+        return bound
+
+
+class _Given:
+    """The names that a request gives, and the values as long as they are open; and what of it is used."""
+
+    def __init__(self, names: Mapping[str, str], values: tuple[str, ...]) -> None:
+        self._names = names
+        self._values = {each: {_OPEN: each} for each in values}
+        self.used: set[str] = set()
+
     def name(self, kind: str, token: str) -> str:
         if token.upper() in RESERVED:
             raise Invalid(f"Invalid {kind}: Attribute name is a reserved keyword: {token}")
@@ -75,22 +98,47 @@ class Expressions:
     def _given(self, kind: str, token: str, given: Mapping[str, T]) -> T:
         if token not in given:
             raise Invalid(f"Invalid {kind}: {token} is used in the expression and not defined")
-        self._unused.discard(token)
+        self.used.add(token)
         return given[token]
 
-    def _parsed(self, kind: str, parse: Callable[["_Parser"], T]) -> T | None:
-        if kind not in self._request:
-            return None
-        parser = _Parser(self, kind, self._request[kind])
-        parsed = parse(parser)
-        parser.end()
-        return parsed
+
+_OPEN = "open"
+"""Stands where the type of a value stands, as long as only its token is known."""
+
+
+@lru_cache(maxsize=1_000)
+def _parsed(
+    kind: str,
+    text: str,
+    names: tuple[tuple[str, str], ...],
+    values: tuple[str, ...],
+    parse: Callable[["_Parser"], Any],
+) -> tuple[Any, frozenset[str]]:
+    given = _Given(dict(names), values)
+    parser = _Parser(given, kind, text)
+    parsed = parse(parser)
+    parser.end()
+    return parsed, frozenset(given.used)
+
+
+def _bound(parsed: Any, values: Mapping[str, Value]) -> Any:
+    """What was parsed, with each value in its place."""
+    if isinstance(parsed, Constant):
+        return Constant(values[parsed.value[_OPEN]])
+    if isinstance(parsed, tuple):
+        return tuple(_bound(each, values) for each in parsed)
+    if type(parsed) in _WITH_VALUES:
+        return type(parsed)(*(_bound(each, values) for each in vars(parsed).values()))
+    return parsed
+
+
+_WITH_VALUES = {Comparison, BeginsWith, Not, Both, Either, IfNotExists, Assignment, Update}
 
 
 class _Parser:
     """Recursive descent over the tokens of one expression; OR binds less than AND, AND less than NOT."""
 
-    def __init__(self, given: Expressions, kind: str, text: str) -> None:
+    def __init__(self, given: _Given, kind: str, text: str) -> None:
         self._given = given
         self._kind = kind
         self._tokens = list(self._split(text.strip()))

@@ -2,7 +2,7 @@
 
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ Key = tuple[str, str]
 PARTITION_KEY_BYTES = 2048
 SORT_KEY_BYTES = 1024
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,38}")
-_SCALARS: Mapping[str, type] = {"S": str, "BOOL": bool, "NULL": bool}
+_SCALARS = {"BOOL", "NULL"}
 
 
 class EmptyIndexKey(Invalid):
@@ -27,6 +27,8 @@ def stored(value: Value) -> dict[str, Any]:
     if len(value) != 1:
         raise Invalid("Supplied AttributeValue must contain exactly one of the supported datatypes")
     ((kind, content),) = value.items()
+    if kind == "S":
+        return {"S": content}
     if kind in _SCALARS:
         return {kind: content}
     if kind == "N":

@@ -1,0 +1,168 @@
+"""Rules broken on purpose, one at a time: a simulator that finds none of these would find nothing else."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from apps.consumers.relay_outbox import Relay, Shard
+from apps.kit import dynamo, events
+from apps.kit.dynamo import Deadline
+from apps.kit.worker import Worker
+from apps.ledger import group, items
+from apps.ledger.account import Refusal
+from apps.ledger.committer import Committer
+from apps.ledger.group import Action
+from apps.ledger.items import Mark
+from apps.ledger.outbox import BATCH, Published
+from apps.ledger.store import Ledger
+from apps.ledger.transfer import Change
+from apps.transaction.request import Answer, Payment, Transfers
+from tests.simulator.patching import replaced
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`make` gets the real `owner.name` and gives the broken one."""
+
+    what: str
+    owner: Any
+    name: str
+    make: Callable[[Callable[..., Any]], Callable[..., Any]]
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The rule is broken inside."""
+        with replaced(self.owner, self.name, self.make(vars(self.owner)[self.name])):
+            yield
+
+
+def _settle_without_status(real: Callable[..., Action]) -> Callable[..., Action]:
+    def decide(self: Ledger, transfer: Any) -> Action:
+        action = real(self, transfer)
+        action["Update"]["ConditionExpression"] = "attribute_exists(pk)"
+        del action["Update"]["ExpressionAttributeValues"][":held"]
+        return action
+
+    return decide
+
+
+def _hold_without_seq(real: Callable[..., Action]) -> Callable[..., Action]:
+    def balance(self: Ledger, before: Any, after: Any) -> Action:
+        action = real(self, before, after)
+        if action["Update"]["ExpressionAttributeValues"].pop(":seen", None):
+            action["Update"]["ConditionExpression"] = "attribute_not_exists(frozen)"
+        return action
+
+    return balance
+
+
+def _ack_before_write(real: Callable[..., Any]) -> Callable[..., Any]:
+    def committed(self: Committer, part: Any, batch: Any, known: Any, go_on: Any) -> Any:
+        for job, change in batch.changes:
+            job.answer(change.transfer)
+        return real(self, part, batch, known, go_on)
+
+    return committed
+
+
+def _commit_before_effect(_: Callable[..., None]) -> Callable[..., None]:
+    def work(self: Worker, consumer: Any, stop: Any) -> None:
+        while not stop.is_set():
+            batches = consumer.poll(timeout_ms=500)
+            for partition, records in batches.items():
+                self._commit(consumer, partition, records[-1])
+            self._handled_together(batches.values())
+
+    return work
+
+
+def _row_gone_before_report(_: Callable[..., int]) -> Callable[..., int]:
+    def relay(self: Relay, shard: Shard) -> int:
+        self._look_for_lost(shard)
+        if shard.lease is None:
+            return 0
+        outbox = self._outbox
+        rows = outbox.waiting(shard.number, BATCH)
+        for row in rows:
+            place = items.key(f"OUT#{row.shard}", row.sort)
+            dynamo.write(outbox._client.delete_item, TableName=outbox._table, Key=place)
+        if rows:
+            reported = self._reported(shard.lease.memory)
+            deliveries = self._publisher.send([events.record_from_json(row.record) for row in rows])
+            places = zip(rows, deliveries, strict=True)
+            self._note(shard, [Published(row, each.partition, each.offset) for row, each in places], reported)
+        return len(rows)
+
+    return relay
+
+
+def _timeout_is_failure(real: Callable[[Any], str]) -> Callable[[Any], str]:
+    def fate(error: Any) -> str:
+        known = real(error)
+        return "not done" if known == "unknown" else known
+
+    return fate
+
+
+def _token_of_the_transfers(_: Callable[..., str]) -> Callable[..., str]:
+    def token(actions: Sequence[Mapping[str, Any]]) -> str:
+        places = [group.place_of(dict(each)) for each in actions]
+        names = sorted(key for _, key, _ in places if key.startswith(("TX#", "ACC#")))
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, ",".join(names)))
+
+    return token
+
+
+def _return_checked_before(real: Callable[..., list[Action]]) -> Callable[..., list[Action]]:
+    def returnable(self: Ledger, change: Change) -> list[Action]:
+        actions = real(self, change)
+        for each in actions:
+            each["Update"]["ConditionExpression"] = "#status = :settled"
+        return actions
+
+    return returnable
+
+
+def _only_the_first_leg(_: Callable[..., None]) -> Callable[..., None]:
+    def add(self: Any, posting: Any, entry: Sequence[Action]) -> None:
+        if not self.entries:
+            self.after = posting.after
+        self.entries += entry
+
+    return add
+
+
+def _refusal_without_mark(_: Callable[..., Answer]) -> Callable[..., NoReturn]:
+    def refuse(
+        self: Transfers, transfer_id: str, request_hash: str, seen: Mark | None, refusal: Refusal
+    ) -> NoReturn:
+        raise refusal
+
+    return refuse
+
+
+def _replay_after_look_up(real: Callable[..., Answer]) -> Callable[..., Answer]:
+    def request(self: Transfers, payment: Payment, deadline: Deadline) -> Answer:
+        payee = self.ledger.balance(payment.to_account)
+        if payee is None or payee.status == "CLOSED":
+            raise Refusal("payee_closed", "The account that would be paid is closed.")
+        return real(self, payment, deadline)
+
+    return request
+
+
+MUTANTS = [
+    Mutant("settle without status condition", Ledger, "_decide", _settle_without_status),
+    Mutant("hold without seq", Ledger, "_balance", _hold_without_seq),
+    Mutant("ack before write", Committer, "_committed", _ack_before_write),
+    Mutant("commit before effect", Worker, "_work", _commit_before_effect),
+    Mutant("outbox row gone before the delivery report", Relay, "_relay", _row_gone_before_report),
+    Mutant("timeout taken as failure", dynamo, "_fate", _timeout_is_failure),
+    Mutant("token reused for another payload", dynamo, "token", _token_of_the_transfers),
+    Mutant("return checked outside the transaction", Ledger, "_returnable", _return_checked_before),
+    Mutant("leg merge dropped", group._Chain, "add", _only_the_first_leg),
+    Mutant("refusal answered without its mark", Transfers, "_refuse", _refusal_without_mark),
+    Mutant("replay after the look-up", Transfers, "request", _replay_after_look_up),
+]
