@@ -34,6 +34,7 @@ from apps.operators.outcome import DONE, NOT_SOUND
 from apps.transaction.api import TransferService
 from apps.transaction.api import router as transfers_router
 from apps.transaction.listing import Listing
+from tests.apps.account.fake_linked import FakeLinked
 from tests.apps.bank_model import Account, Model, Paid
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.ledger.bank import GRANT_CENTS, Time, bank_on
@@ -65,7 +66,7 @@ class BankMachine(RuleBasedStateMachine):
         self.granted: set[str] = set()
         self.ends: dict[str, datetime] = {}
         self.stack = ExitStack()
-        account_service = AccountService(self.bank.accounts, "99999004", self.time)
+        account_service = AccountService(self.bank.accounts, "99999004", FakeLinked(), self.time)
         transfer_service = TransferService(self.bank.transfers, Listing(raw, "transactions"))
         self.account_api = self.stack.enter_context(served(accounts_router, {"service": account_service}))
         self.transfer_api = self.stack.enter_context(served(transfers_router, {"service": transfer_service}))
