@@ -91,9 +91,16 @@ class Job(Turn[Transfer | None]):
         self.balances.clear()
         self.tries += 1
 
-    def give_up(self, *, unknown: bool = False) -> None:
+    def give_up(self) -> None:
         """Its time is over."""
-        self.fail(OutcomeUnknown("contention") if unknown or self.unknown else Unavailable("contention"))
+        self.fail(Unavailable("contention"))
+
+    def fail(self, error: BaseException) -> None:
+        """The caller gets this raised; but nobody may say that nothing was done where a send may stand."""
+        if self.unknown and isinstance(error, Unavailable):
+            super().fail(OutcomeUnknown(*error.args))
+        else:
+            super().fail(error)
 
 
 class Known:
@@ -275,7 +282,7 @@ class Committer:
                 )
             except Unavailable as error:
                 for job in readers:
-                    job.fail(OutcomeUnknown() if job.unknown else Unavailable(*error.args))
+                    job.fail(error)
                 return
             for job in readers:
                 if isinstance(job.found, Unread):
@@ -294,8 +301,9 @@ class Committer:
             except OutcomeUnknown as error:
                 go_on()
                 for job, _ in batch.changes:
+                    job.unknown = True
                     if isinstance(error, Undecidable) or job.deadline.passed:
-                        job.give_up(unknown=True)
+                        job.give_up()
                 if all(job.over for job, _ in batch.changes):
                     return False
                 dynamo.pause(tries)
@@ -347,9 +355,7 @@ def _divided(part: _Part, error: Exception) -> list[_Part]:
 
 
 def _end(job: Job, answer: Transfer | Exception | None) -> None:
-    if isinstance(answer, Unavailable) and job.unknown:
-        job.fail(OutcomeUnknown(*answer.args))
-    elif isinstance(answer, Exception):
+    if isinstance(answer, Exception):
         job.fail(answer)
     else:
         job.answer(answer)

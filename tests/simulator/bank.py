@@ -389,7 +389,7 @@ def simulated(world: World) -> Iterator[None]:
             (dynamo, "pause", pause),
             (Deadline, "after", classmethod(after)),
             (turns, "threading", Threading),
-            (end_to_end_id, "_fresh", fresh),
+            (end_to_end_id, "_new", fresh),
             (metrics, "emit", lambda *_, **__: None),
         ):
             stack.enter_context(replaced(owner, name, value))

@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 
 from apps.kit import dynamo
 from apps.kit.dynamo import Deadline, OutcomeUnknown, Unavailable
+from apps.kit.turns import GoOn, Turns
 from apps.ledger import items
-from apps.ledger.account import Refusal
+from apps.ledger.account import Balance, Refusal
+from apps.ledger.committer import Found, Job, Unread
 from apps.ledger.entries import Drift
+from apps.ledger.group import Action, Decided
 from apps.ledger.items import Mark
-from apps.ledger.transfer import Transfer
+from apps.ledger.transfer import Change, Transfer
 from apps.transaction.request import Answer, KeyReused, Payment, Unknown
 from tests.apps.kit.faulty_dynamo import Fault, cancel, lose_reply, lose_request, refuse
 from tests.apps.ledger.bank import GRANT_CENTS, Bank, Time, bank_on, fake_bank, soon
@@ -409,6 +412,37 @@ def test_a_cancellation_after_a_lost_reply_is_not_forgotten(bank: Bank) -> None:
         bank, payments, lose_request, cancel("TransactionConflict"), *throttled, deadline=sends(bank, 9)
     )
     assert all(isinstance(each, Unknown) for each in outcomes)
+
+
+class Nothing:
+    """A wish that is never worked for."""
+
+    def accounts(self, _found: Found | Unread) -> Sequence[str]:
+        return ()
+
+    def decide(self, _found: Found, _balances: Mapping[str, Balance]) -> Decided:
+        return None
+
+    def own(self, _change: Change) -> Sequence[Action]:
+        return ()
+
+
+@pytest.mark.parametrize(("unknown", "told"), [(False, Unavailable), (True, OutcomeUnknown)])
+def test_whose_turn_does_not_come_in_time_is_told_what_an_earlier_send_may_have_done(
+    unknown: bool, told: type[Exception]
+) -> None:
+    late = Job("late", Nothing(), Deadline.after(0))
+    late.unknown = unknown
+
+    def work(batch: list[Job], _go_on: GoOn) -> None:
+        turns.take(late)
+        for each in batch:
+            each.answer(None)
+
+    turns = Turns(work, 1)
+    turns.take(Job("first", Nothing(), Deadline.after(60)))
+    with pytest.raises(told):
+        late.outcome()
 
 
 @pytest.mark.parametrize("fault", [cancel("ValidationError"), refuse("AccessDeniedException")])
