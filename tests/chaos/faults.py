@@ -46,8 +46,12 @@ REMEMBERED = 50
 
 def install(service: str) -> None:
     """Puts the faults into this process."""
-    # The one path of the environment's folder that every service is told.
-    folder = Path(os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]).parents[1] / "faults"
+    # The one path of the environment's folder that every service is told. Simulators are told none: what they
+    # have of bad days is their own.
+    token_file = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+    if token_file is None:
+        return
+    folder = Path(token_file).parents[1] / "faults"
     if folder.exists():
         os.environ["KAFKA_SESSION_TIMEOUT_MS"] = str(SESSION_TIMEOUT_MS)
         injector = Injector(service, folder)
