@@ -588,6 +588,8 @@ WHOLE = checked(
                     ),
                 ),
                 produces=frozenset({"transfers"}),
+                # To see whether a broker still has what it took.
+                reads=frozenset({"transfers"}),
                 egress=_AWS | {"msk"},
                 settings=frozenset({"outbox_shards"}),
                 module="apps.consumers.relay_outbox",

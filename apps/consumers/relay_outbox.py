@@ -2,8 +2,10 @@
 
 One process at a time holds the lease of a shard. After the broker's delivery reports one transaction puts
 the history rows, deletes the outbox rows and writes the lease, if that is still held. A report at or below
-the last one, of whichever shard, means that the broker lost what it had: then everything that it took within
-the topic's retention goes back to the outbox, shard by shard and a page each turn. How far that got stands in
+the last one, of whichever shard, means that the broker lost what it had. What was sent without a report, or
+by another holder, may have filled the place of what was lost and hide that; so now and then, and after each
+failure, the broker is asked for an event that it had. After a loss everything that it took within the topic's
+retention goes back to the outbox, shard by shard and a page each turn. How far that got stands in
 the lease, so that the next holder goes on from there.
 """
 
@@ -21,7 +23,8 @@ from apps.consumers.process import WorkerSettings, working
 from apps.kit import dynamo, events, metrics, settings
 from apps.kit.dynamo import OutcomeUnknown, TableCheck, Unavailable
 from apps.kit.kafka import Delivery, Producer, PublishFailed
-from apps.ledger.outbox import BATCH, Lease, Outbox, Published, Search
+from apps.kit.topics import Stored, TopicReader, TopicUnavailable
+from apps.ledger.outbox import BATCH, TOPIC, Lease, Mark, Outbox, Published, Search
 from apps.ledger.store import Clock
 from apps.ledger.transfer import iso
 
@@ -35,6 +38,8 @@ LONGEST_REST_SECONDS = 0.2
 LOST_AGAIN = timedelta(seconds=30)
 """The history's index may lag: what was lost is looked for again this long after the loss was seen."""
 REPORT = timedelta(seconds=30)
+ASK_SECONDS = 30.0
+"""So often the broker is asked whether it still has what it had, besides after each failure."""
 
 
 class RelaySettings(WorkerSettings):
@@ -50,13 +55,24 @@ class Publisher(Protocol):
     def send(self, records: Sequence[events.Record]) -> list[Delivery]: ...
 
 
+class Reader(Protocol):
+    """The part of the topic reader that the relay needs."""
+
+    def one(self, topic: str, partition: int, offset: int) -> Stored | None: ...
+
+    def begins_after(self, topic: str, partition: int, offset: int) -> bool: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass
 class Shard:
-    """What this process knows of a shard that it relays. `unchanged_since` (monotonic) is when it first saw
-    the lease as it last `saw` it."""
+    """What this process knows of a shard that it relays. `ask_at` (monotonic) is when to make sure that the
+    broker has lost nothing; `unchanged_since` (monotonic) when it first saw the lease as it last `saw` it."""
 
     number: int
     lease: Lease | None = None
+    ask_at: float = float("-inf")
     saw: Lease | None = None
     unchanged_since: float = 0.0
 
@@ -84,16 +100,18 @@ class Relay:
         self,
         outbox: Outbox,
         publisher: Publisher,
+        reader: Reader,
         shards: int,
         owner: str,
-        retention: timedelta,
         *,
+        retention: timedelta,
         clock: Clock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._monotonic = monotonic
         self._outbox = outbox
         self._publisher = publisher
+        self._reader = reader
         self._owner = owner
         self._retention = retention
         self._clock = clock or Clock()
@@ -132,13 +150,14 @@ class Relay:
     def _guarded(self, step: Callable[[Shard], int], shard: Shard) -> int:
         try:
             return step(shard)
-        except (Unavailable, OutcomeUnknown, PublishFailed) as error:
+        except (Unavailable, OutcomeUnknown, PublishFailed, TopicUnavailable) as error:
             # The rows stay where they are. The lease is read again, since a write of it may stand.
             metrics.emit("relay_failures", 1, reason=type(error).__name__)
             shard.lease = None
             return 0
 
     def _relay(self, shard: Shard) -> int:
+        self._ask_for_witnesses(shard)
         self._look_for_lost(shard)
         if shard.lease is None:
             return 0
@@ -159,6 +178,9 @@ class Relay:
         now = self._clock.now()
         # More than a whole lease is left where the clock was ahead when it was taken.
         if shard.lease is None or not LEASE / 2 < datetime.fromisoformat(shard.lease.until) - now <= LEASE:
+            if shard.lease is None:
+                # Something may have been sent since of which nobody got a report.
+                shard.ask_at = float("-inf")
             seen = self._outbox.lease(shard.number)
             if seen is not None:
                 self._known[shard.number] = seen
@@ -174,13 +196,36 @@ class Relay:
             self._known[shard.number] = shard.lease
         return 0
 
+    def _ask_for_witnesses(self, shard: Shard) -> None:
+        """Makes sure that the broker still has what it had. While it has, all that it reported since is in
+        the same log: that bears witness from now on."""
+        seen = shard.lease
+        if seen is None or self._monotonic() < shard.ask_at:
+            return
+        with closing(self._reader):
+            lost = not all(self._kept(partition, mark) for partition, mark in seen.witnesses.items())
+        now = self._clock.now()
+        lease = _forgotten(seen, seen.memory + 1, now) if lost else replace(seen, witnesses=seen.last)
+        if lease != seen:
+            self._keep(shard, self._outbox.put_lost_back([], lease, seen))
+        if lost:
+            metrics.emit("broker_memory_lost", 1)
+        shard.ask_at = self._monotonic() + ASK_SECONDS
+
+    def _kept(self, partition: int, mark: Mark) -> bool:
+        """Whether the broker still has an event where it said, or has let it go with time."""
+        stored = self._reader.one(TOPIC, partition, mark.offset)
+        if stored is None:
+            return self._reader.begins_after(TOPIC, partition, mark.offset)
+        return dict(stored.headers).get("ce_id") == mark.event_id.encode()
+
     def _reported(self, memory: int) -> Mapping[int, int]:
         """The last offset that this memory of the broker has reported for each partition, to any shard."""
         offsets: dict[int, int] = {}
         for lease in self._known.values():
             if lease.memory == memory:
-                for partition, offset in lease.offsets.items():
-                    offsets[partition] = max(offset, offsets.get(partition, -1))
+                for partition, mark in lease.last.items():
+                    offsets[partition] = max(mark.offset, offsets.get(partition, -1))
         return offsets
 
     def _note(self, shard: Shard, batch: Sequence[Published], reported: Mapping[int, int]) -> None:
@@ -191,13 +236,14 @@ class Relay:
         noted = seen
         if lost := any(each.offset <= reported.get(each.partition, -1) for each in batch):
             noted = _forgotten(seen, seen.memory + 1, now)
-        offsets = dict(noted.offsets)
+        last = dict(noted.last)
         for each in batch:
-            offsets[each.partition] = max(each.offset, offsets.get(each.partition, -1))
-        noted = replace(noted, offsets=offsets)
+            if each.partition not in last or each.offset > last[each.partition].offset:
+                last[each.partition] = Mark(each.offset, each.row.event_id)
+        noted = replace(noted, last=last, witnesses={**last, **noted.witnesses})
         waited = [now - datetime.fromisoformat(each.row.sort.partition("#")[0]) for each in batch]
         self._lag = max(self._lag, *waited)
-        self._keep(shard, noted, written=self._outbox.published(batch, noted, seen, now))
+        self._keep(shard, self._outbox.published(batch, noted, seen, now))
         if lost:
             metrics.emit("broker_memory_lost", 1)
 
@@ -223,14 +269,14 @@ class Relay:
         elif search.phase == "first":
             following = Search("rest", search.again_at)
         lease = replace(lease, search=following)
-        self._keep(shard, lease, written=self._outbox.put_lost_back(rows, lease, seen))
+        self._keep(shard, self._outbox.put_lost_back(rows, lease, seen))
         metrics.emit("events_put_back", len(rows))
 
-    def _keep(self, shard: Shard, lease: Lease, *, written: bool) -> None:
-        """What this process knows after a write of the lease, which another holder may have prevented."""
-        shard.lease = lease if written else None
-        if written:
-            self._known[shard.number] = lease
+    def _keep(self, shard: Shard, written: Lease | None) -> None:
+        """What this process knows after a write of the lease, which another may have prevented."""
+        shard.lease = written
+        if written is not None:
+            self._known[shard.number] = written
 
     def _report(self) -> None:
         """A heartbeat: how long an event has waited at most since the last one, and how old the outbox is. No
@@ -252,7 +298,8 @@ class Relay:
 
 def _forgotten(lease: Lease, memory: int, now: datetime) -> Lease:
     """The lease when the broker has lost its memory: nothing reported yet, everything to look for."""
-    return replace(lease, memory=memory, offsets={}, search=Search("first", iso(now + LOST_AGAIN)))
+    search = Search("first", iso(now + LOST_AGAIN))
+    return replace(lease, memory=memory, last={}, witnesses={}, search=search)
 
 
 def main() -> None:
@@ -264,9 +311,10 @@ def main() -> None:
         relay = Relay(
             Outbox(client, config.table_events),
             producer,
+            TopicReader(config),
             config.outbox_shards,
             clock.new_id(),
-            timedelta(hours=config.retention_hours_transfers),
+            retention=timedelta(hours=config.retention_hours_transfers),
             clock=clock,
         )
         ready: list[Callable[[], None]] = [TableCheck(client, config.table_events), producer.ready]

@@ -109,6 +109,15 @@ class TopicReader:
             raise TopicUnavailable("silent")
         return None
 
+    def begins_after(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether a partition begins after this offset: what was there has served its time."""
+        try:
+            client, partitions = self._assigned(topic)
+            wanted = [each for each in partitions if each.partition == partition]
+            return any(begin > offset for begin in client.beginning_offsets(wanted).values())
+        except (KafkaError, OSError) as error:
+            raise TopicUnavailable(type(error).__name__) from error
+
     def follow(self, topic: str, last: int, stopped: Callable[[], bool]) -> Iterator[Stored]:
         """The newest `last` records of a topic, and then each that comes, until told to stop."""
         ends = self._started(topic, last)

@@ -8,7 +8,7 @@ at all. The row holds the record's bytes, so that every copy of an event is the 
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
@@ -55,20 +55,33 @@ class Search:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """An event that the broker said it has at this offset of a partition."""
+
+    offset: int
+    event_id: str
+
+
+@dataclass(frozen=True)
 class Lease:
     """Who publishes a shard, until when, and how far the broker got.
 
-    `epoch` rises when the holder changes. `offsets` is the last offset reported by partition; a report at
-    or below it means that the broker lost its memory, and `memory` (which rises then) tells the history
-    rows of the lost broker from those of its successor. `search` goes on with whoever holds the lease next.
+    `version` rises with each write, so that one that arrives late overwrites nothing; `epoch` when the holder
+    changes. `last` is what was reported last by partition: a report at or below
+    it means that the broker lost its memory. `witnesses` are earlier ones of which the holder makes sure now
+    and then that they are still there; what is reported replaces none, since a log that has grown anew may
+    have reported it. `memory` rises with a loss, and tells the history rows of the lost broker from those of
+    its successor. `search` goes on with whoever holds the lease next.
     """
 
     shard: int
     owner: str
     epoch: int
+    version: int
     until: str
     memory: int
-    offsets: Mapping[int, int]
+    last: Mapping[int, Mark]
+    witnesses: Mapping[int, Mark]
     search: Search | None = None
 
 
@@ -128,9 +141,10 @@ class Outbox:
         )
         return [_row_of(item, shard) for item in answer["Items"]]
 
-    def published(self, batch: Sequence[Published], lease: Lease, seen: Lease, now: datetime) -> bool:
+    def published(self, batch: Sequence[Published], lease: Lease, seen: Lease, now: datetime) -> Lease | None:
         """Records what the broker took, takes the rows out and writes the lease: all or nothing, and only
-        while the lease is still this holder's (`seen`). False when it is not; then the rows stay.
+        while the lease is still as `seen`. Gives it as it stands now; nothing when it was not as seen, and
+        then the rows stay.
 
         At most `BATCH` rows. Raises `Unavailable` or `OutcomeUnknown`; the rows may be sent once more.
         """
@@ -143,8 +157,9 @@ class Outbox:
             actions.append({"Delete": {"TableName": self._table, "Key": place}})
         return self._write(actions, lease, seen)
 
-    def _write(self, actions: Sequence[Mapping[str, Any]], lease: Lease, seen: Lease) -> bool:
-        held = {"Put": {"TableName": self._table, "Item": _lease_item(lease), **_still_held(seen)}}
+    def _write(self, actions: Sequence[Mapping[str, Any]], lease: Lease, seen: Lease) -> Lease | None:
+        written = replace(lease, version=seen.version + 1)
+        held = {"Put": {"TableName": self._table, "Item": _lease_item(written), **_unchanged(seen)}}
         try:
             dynamo.transact(self._client, [held, *actions], Deadline.after(WRITE_SECONDS))
         except Cancelled as cancelled:
@@ -153,8 +168,8 @@ class Outbox:
             if not cancelled.repeatable:
                 # A mistake of ours (a row too large, say) and not a lost lease: no new attempt mends it.
                 raise
-            return False
-        return True
+            return None
+        return written
 
     def history(self, transfer_id: str, event_id: str) -> Row | None:
         """The row of an event that Kafka took once, or nothing while it still waits."""
@@ -230,8 +245,9 @@ class Outbox:
         rows = [_history_row(item) for item in answer["Items"]]
         return rows, json.dumps(following) if following else None
 
-    def put_lost_back(self, rows: Sequence[Row], lease: Lease, seen: Lease) -> bool:
-        """Puts rows where they were and writes the lease, while it is still this holder's (`seen`).
+    def put_lost_back(self, rows: Sequence[Row], lease: Lease, seen: Lease) -> Lease | None:
+        """Puts rows where they were and writes the lease, while it is still as `seen`; gives it as it stands
+        now.
 
         A row that is there already has the same bytes. At most `BATCH` rows; raises as `published` does.
         """
@@ -266,9 +282,11 @@ class Outbox:
             shard=shard,
             owner=owner,
             epoch=(seen.epoch if seen else 0) + (0 if kept else 1),
+            version=(seen.version if seen else 0) + 1,
             until=iso(until),
             memory=seen.memory if seen else 1,
-            offsets=seen.offsets if seen else {},
+            last=seen.last if seen else {},
+            witnesses=seen.witnesses if seen else {},
             search=seen.search if seen else None,
         )
         return lease if self._replace(lease, seen) else None
@@ -276,7 +294,7 @@ class Outbox:
     def _replace(self, lease: Lease, seen: Lease | None) -> bool:
         condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
         if seen is not None:
-            condition = _still_held(seen)
+            condition = _unchanged(seen)
         try:
             dynamo.write(self._client.put_item, TableName=self._table, Item=_lease_item(lease), **condition)
         except ConditionFailed:
@@ -289,11 +307,10 @@ class Outbox:
         return min((row.sort.partition("#")[0] for row in heads), default=None)
 
 
-def _still_held(seen: Lease) -> dict[str, Any]:
+def _unchanged(seen: Lease) -> dict[str, Any]:
     return {
-        "ConditionExpression": "#owner = :owner AND epoch = :epoch",
-        "ExpressionAttributeNames": {"#owner": "owner"},
-        "ExpressionAttributeValues": {":owner": text(seen.owner), ":epoch": number(seen.epoch)},
+        "ConditionExpression": "version = :version",
+        "ExpressionAttributeValues": {":version": number(seen.version)},
     }
 
 
@@ -352,10 +369,16 @@ def _lease_key(shard: int) -> dict[str, Attribute]:
 
 def _lease_item(lease: Lease) -> dict[str, Attribute]:
     values = attributes(
-        {"owner": lease.owner, "epoch": lease.epoch, "until": lease.until, "memory": lease.memory}
+        {
+            "owner": lease.owner,
+            "epoch": lease.epoch,
+            "version": lease.version,
+            "until": lease.until,
+            "memory": lease.memory,
+        }
     )
-    offsets = {"M": {str(partition): number(offset) for partition, offset in lease.offsets.items()}}
-    item: dict[str, Attribute] = _lease_key(lease.shard) | values | {"offsets": offsets}
+    marks = {"last": _marks_item(lease.last), "witnesses": _marks_item(lease.witnesses)}
+    item: dict[str, Attribute] = _lease_key(lease.shard) | values | marks
     if lease.search is not None:
         item["search"] = {"M": attributes(vars(lease.search))}
     return item
@@ -366,11 +389,22 @@ def _lease_of(item: dynamo.Item, shard: int) -> Lease:
         shard=shard,
         owner=item["owner"]["S"],
         epoch=int(item["epoch"]["N"]),
+        version=int(item["version"]["N"]),
         until=item["until"]["S"],
         memory=int(item["memory"]["N"]),
-        offsets={int(name): int(value["N"]) for name, value in item["offsets"]["M"].items()},
+        last=_marks_of(item["last"]),
+        witnesses=_marks_of(item["witnesses"]),
         search=_search_of(item["search"]["M"]) if "search" in item else None,
     )
+
+
+def _marks_item(marks: Mapping[int, Mark]) -> Attribute:
+    return {"M": {str(partition): {"M": attributes(vars(mark))} for partition, mark in marks.items()}}
+
+
+def _marks_of(value: Mapping[str, Any]) -> dict[int, Mark]:
+    each = {int(name): mark["M"] for name, mark in value["M"].items()}
+    return {name: Mark(int(mark["offset"]["N"]), mark["event_id"]["S"]) for name, mark in each.items()}
 
 
 def _search_of(item: dynamo.Item) -> Search:

@@ -340,6 +340,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         **SHARDS,
         **KAFKA,
         "KAFKA_PRODUCES": "transfers",
+        "KAFKA_READS": "transfers",
         "TOPIC_TRANSFERS": "test-transfers",
         "RETENTION_HOURS_TRANSFERS": "168",
     },
@@ -557,6 +558,7 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
         TABLE_KEY,
         connect(WRITES_IDEMPOTENTLY),
         produce("transfers"),
+        statement("KafkaRead", ["kafka-cluster:DescribeTopic", "kafka-cluster:ReadData"], "topic/transfers"),
     ],
     "settle_transfers": [
         table("accounts", "BatchGetItem", "PutItem", "UpdateItem"),

@@ -66,6 +66,17 @@ def test_one_record_is_found_by_its_place(place: Place) -> None:
     assert reader.one("transfers", 99, 0) is None
 
 
+def test_the_relay_finds_what_it_sent_and_a_partition_begins_where_it_began(place: Place) -> None:
+    (placed,) = put(place, event("first"))
+    reader = place.reader(place.settings("relay_outbox"))
+    found = reader.one("transfers", placed.partition, placed.offset)
+    assert found is not None
+    assert dict(found.headers)["ce_id"] == b"first"
+    assert not reader.begins_after("transfers", placed.partition, placed.offset)
+    assert not reader.begins_after("transfers", 99, 0)
+    assert reader.begins_after("transfers", placed.partition, -1)
+
+
 def test_following_shows_the_newest_and_then_what_comes(place: Place) -> None:
     put(place, event("old"), event("newer"))
     reader = place.reader(place.settings("operators"))

@@ -26,7 +26,7 @@ from apps.ledger.transfer import Transfer
 from apps.pix import end_to_end_id
 from apps.transaction.api import rendered
 from apps.transaction.request import SECONDS, GivingBack, KeyReused, Payment, Transfers, Unknown
-from tests.simulator.broker import DEAD_LETTERS, TOPIC, Broker, Consuming, Producing
+from tests.simulator.broker import DEAD_LETTERS, TOPIC, Broker, Consuming, Producing, Reading
 from tests.simulator.patching import replaced
 from tests.simulator.store import SHARDS, TABLES, Store
 from tests.simulator.world import Killed, Process, Signal, World
@@ -187,7 +187,18 @@ class Bank:
         publisher = Producer(RELAY_SETTINGS, lambda: Producing(self.broker, process))
         outbox = Outbox(self.store.client(process), TABLES.events)
         retention = timedelta(hours=24)
-        Relay(outbox, publisher, SHARDS, clock.new_id(), retention, clock=clock).run(stop, lambda: None)
+        reader = Reading(self.broker, process)
+        relay = Relay(
+            outbox,
+            publisher,
+            reader,
+            SHARDS,
+            clock.new_id(),
+            retention=retention,
+            clock=clock,
+            monotonic=self.world.monotonic,
+        )
+        relay.run(stop, lambda: None)
 
     def _sweep(self, process: Process, stop: Any) -> None:
         ledger = _Watched(self.world, self.store, process)
@@ -329,17 +340,6 @@ class Bank:
         found = self.store.at(asked.transfer_id) if others <= {"unavailable"} and asked.busy == 1 else None
         if isinstance(found, Transfer) and found.request_hash == asked.wish.request_hash:
             self.world.violated(f"{asked.transfer_id} is unavailable, and stands")
-
-    def probe(self, account_id: str) -> Asked:
-        """A cent from the bank itself, by which the broker has to say where it is."""
-        number = len(self.asked)
-        return self._keep_in_mind(
-            Asked(Payment("", f"probe {number}", "treasury#0", account_id, 1, None, None))
-        )
-
-    def unnoticed(self, account_id: str) -> bool:
-        """Whether the broker lost a partition's records and has had none since, so that nobody knows yet."""
-        return self.broker.memory > 0 and not self.broker.logs[self.broker.partition(account_id.encode())]
 
     # --- operators ----------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError
 from kafka.structs import MemberState, TopicPartition
 
+from apps.kit import topics
 from apps.ledger.transfer import HELD
 from tests.simulator.world import Killed, Process, Signal, World
 
@@ -188,6 +189,32 @@ class Producing:
             return self.report
 
 
+@dataclass
+class Reading:
+    """The part of the kit's topic reader that the relay uses, for one process."""
+
+    broker: Broker
+    process: Process
+
+    def one(self, topic: str, partition: int, offset: int) -> topics.Stored | None:
+        try:
+            self.broker.call(self.process, "read")
+        except KafkaConnectionError as error:
+            raise topics.TopicUnavailable from error
+        log = self.broker.logs[partition]
+        if offset >= len(log):
+            return None
+        found = log[offset]
+        headers = tuple(found.headers)
+        return topics.Stored(topic, partition, offset, "", found.key, found.value, headers)
+
+    def begins_after(self, topic: str, partition: int, offset: int) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class Consuming:
     """The part of `kafka.KafkaConsumer` that the kit uses, for one member of the group."""
 
@@ -216,6 +243,8 @@ class Consuming:
             self._positions.clear()
         mine = [number for number, owner in enumerate(broker.owners) if owner == self._number]
         self._positions = {number: self._positions.get(number, broker.committed[number]) for number in mine}
+        # Whoever loses a partition and gets it back begins anew with it, in kafka-python too.
+        self._paused.intersection_update(mine)
         found: dict[Any, list[Stored]] = {}
         chance.shuffle(mine)
         for number in mine:

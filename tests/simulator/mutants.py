@@ -80,6 +80,7 @@ def _commit_before_effect(_: Callable[..., None]) -> Callable[..., None]:
 
 def _row_gone_before_report(_: Callable[..., int]) -> Callable[..., int]:
     def relay(self: Relay, shard: Shard) -> int:
+        self._ask_for_witnesses(shard)
         self._look_for_lost(shard)
         if shard.lease is None:
             return 0

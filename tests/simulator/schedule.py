@@ -3,10 +3,11 @@
 import random
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+from apps.consumers.relay_outbox import ASK_SECONDS
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.ledger.bank import Time, bank_on
 from tests.simulator import books, broker, store
@@ -62,10 +63,6 @@ def run(seed: int, wishes: int = 40, mutant: Mutant | None = None) -> Result:
     kept = Store(world, store.copied(raw, world.monotonic), _store_chances(chance))
     topic = Broker(world, chance.randint(1, 4), chance.randint(1, 3), kept.status, _broker_chances(chance))
     forgets = chance.random() < 0.1
-    if forgets:
-        # A relay notices by its first report after the loss. Should that get lost too, nobody would.
-        kept.spared = "relay"
-        topic.chances = replace(topic.chances, lost=0.0, killed=0.0, away=0.0)
     # A few accounts for all make them hot; small ones run out of money.
     *rich, empty = owners
     hot = [*chance.sample(rich, chance.choice((2, 3, 5))), *chance.choice(([], [empty]))]
@@ -123,7 +120,8 @@ def _drained(bank: Bank, *, lost: bool) -> Iterator[str]:
     """Lets everything come to rest with nobody's help, but for customers who repeat what is undecided."""
     world = bank.world
     end = world.now + DRAIN_SECONDS
-    told = not lost
+    # So long a relay may take to see that the broker has lost its memory, if nothing shows it earlier.
+    settled_at = world.now + (ASK_SECONDS + 1.0 if lost else 0.0)
     while world.now < end and not world.violations:
         world.rest(0.25)
         for asked in list(bank.asked.values()):
@@ -133,12 +131,8 @@ def _drained(bank: Bank, *, lost: bool) -> Iterator[str]:
             continue
         if bank.customers or bank.store.undecided or bank.store.waiting or bank.store.searching:
             continue
-        if told:
+        if world.now > settled_at:
             return
-        # That a broker has lost its memory shows by the next record of each partition.
-        told = True
-        for account_id in bank.owners:
-            bank.probe(account_id)
     if not world.violations:
         yield (
             f"{bank.store.undecided} transfers are held and {bank.store.waiting} events wait "

@@ -8,13 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
-from apps.consumers.relay_outbox import LEASE, LOST_AGAIN, REPORT, Relay
+from apps.consumers.relay_outbox import ASK_SECONDS, LEASE, LOST_AGAIN, REPORT, Relay
 from apps.kit import events
 from apps.kit.dynamo import Cancelled
 from apps.kit.events import Record
 from apps.kit.kafka import Delivery, PublishFailed
-from apps.ledger.outbox import BATCH, Outbox, Row
+from apps.kit.topics import Stored, TopicUnavailable
+from apps.ledger.outbox import BATCH, Lease, Outbox, Row
 from apps.ledger.store import Clock
 from apps.ledger.transfer import iso
 from tests.apps.kit.faulty_dynamo import Faulty, cancel, lose_reply, refuse
@@ -33,6 +35,8 @@ class Broker:
     away: bool = False
     silent: bool = False
     logs: dict[int, list[Record]] = field(default_factory=dict)
+    begins: int = 0
+    asked: list[tuple[int, int]] = field(default_factory=list)
 
     def send(self, records: Sequence[Record]) -> list[Delivery]:
         self.during()
@@ -50,10 +54,38 @@ class Broker:
 
     def lose_its_memory(self) -> None:
         self.logs = {}
+        self.begins = 0
+
+    def one(self, topic: str, partition: int, offset: int) -> Stored | None:
+        assert topic == "transfers"
+        if self.away:
+            raise TopicUnavailable("away")
+        self.asked.append((partition, offset))
+        log = self.logs.get(partition, [])
+        if not self.begins <= offset < len(log):
+            return None
+        found = log[offset]
+        return Stored(topic, partition, offset, "", found.key.encode(), found.value, tuple(found.headers))
+
+    def begins_after(self, topic: str, partition: int, offset: int) -> bool:
+        return offset < self.begins
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     @property
     def taken(self) -> list[Record]:
         return [record for log in self.logs.values() for record in log]
+
+
+@dataclass
+class Watch:
+    """A monotonic clock."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
 
 
 @pytest.fixture
@@ -76,7 +108,8 @@ def relay(
     watch: Callable[[], float] = lambda: 0.0,
 ) -> Relay:
     outbox = Outbox(client or bank.client, bank.tables.events)
-    return Relay(outbox, broker, shards, owner, RETENTION, clock=Clock(now=bank.time), monotonic=watch)
+    clock = Clock(now=bank.time)
+    return Relay(outbox, broker, broker, shards, owner, retention=RETENTION, clock=clock, monotonic=watch)
 
 
 def event(bank: Bank) -> Row:
@@ -102,6 +135,10 @@ def in_history(bank: Bank, row: Row) -> bool:
 
 def record(row: Row) -> Record:
     return events.record_from_json(row.record)
+
+
+def offsets(lease: Lease) -> dict[int, int]:
+    return {partition: mark.offset for partition, mark in lease.last.items()}
 
 
 def metrics(capsys: pytest.CaptureFixture[str], name: str) -> list[float]:
@@ -207,7 +244,7 @@ def test_a_lease_is_taken_over_when_its_time_is_over(bank: Bank, broker: Broker)
     second = bank.outbox.lease(0)
     assert second is not None
     assert (second.owner, second.epoch, second.memory) == ("second", first.epoch + 1, first.memory)
-    assert (first.offsets, second.offsets) == ({0: 0}, {0: 1})
+    assert (offsets(first), offsets(second)) == ({0: 0}, {0: 1})
     assert broker.taken == [record(row) for row in rows]
 
 
@@ -219,9 +256,13 @@ def test_a_lease_from_a_clock_that_was_ahead_is_taken_when_nobody_renews_it(
     relay(bank, broker, "dead").turn()
     bank.time.moment -= timedelta(days=1)
     row = event(bank)
-    watch = iter([0.0, LEASE.total_seconds(), LEASE.total_seconds() + 1])
-    second = relay(bank, broker, "second", watch=lambda: next(watch))
-    assert [second.turn(), second.turn(), second.turn()] == [0, 0, 1]
+    watch = Watch()
+    second = relay(bank, broker, "second", watch=watch)
+    assert second.turn() == 0
+    watch.seconds = LEASE.total_seconds()
+    assert second.turn() == 0
+    watch.seconds += 1
+    assert second.turn() == 1
     assert broker.taken == [record(row)]
 
 
@@ -301,6 +342,25 @@ def test_a_holder_that_lost_its_lease_on_the_way_deletes_nothing(bank: Bank, bro
     assert waiting(bank) == []
 
 
+def test_a_write_of_the_lease_that_arrives_late_overwrites_nothing(bank: Bank, broker: Broker) -> None:
+    late: list[Callable[[], object]] = []
+
+    def delay(_: str, call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        late.append(call)
+        raise ReadTimeoutError(endpoint_url="http://127.0.0.1")
+
+    worker = relay(bank, broker, client=Faulty(bank.raw, "put_item", [lambda _, call: call(), delay]))
+    worker.turn()
+    bank.time.moment += LEASE / 2
+    worker.turn()
+    event(bank)
+    worker.turn()
+    lease = bank.outbox.lease(0)
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        late.pop()()
+    assert bank.outbox.lease(0) == lease
+
+
 def test_a_broker_that_lost_its_memory_gets_everything_again_with_the_same_bytes(
     bank: Bank, broker: Broker, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -316,7 +376,7 @@ def test_a_broker_that_lost_its_memory_gets_everything_again_with_the_same_bytes
     assert waiting(bank) == []
     lease = bank.outbox.lease(0)
     assert lease is not None
-    assert (lease.memory, lease.offsets) == (2, {0: 3})
+    assert (lease.memory, offsets(lease)) == (2, {0: 3})
 
 
 def test_what_the_new_memory_has_never_comes_back(bank: Bank, broker: Broker) -> None:
@@ -366,6 +426,102 @@ def test_only_an_offset_at_or_below_the_last_one_is_a_loss(
     assert lease.memory == (2 if lost else 1)
 
 
+@pytest.mark.parametrize("unreported", [1, 2, 5])
+def test_a_loss_shows_although_what_was_sent_without_a_report_has_filled_its_place(
+    bank: Bank, broker: Broker, unreported: int
+) -> None:
+    lost = event(bank)
+    running = relay(bank, broker)
+    running.turn()
+    broker.lose_its_memory()
+    later = [event(bank) for _ in range(unreported)]
+    broker.silent = True
+    running.turn()
+    broker.silent = False
+    for _ in range(3):
+        running.turn()
+    assert record(lost) in broker.taken
+    assert {row.event_id for row in later} <= {dict(each.headers)["ce_id"].decode() for each in broker.taken}
+    assert waiting(bank) == []
+
+
+def test_the_next_holder_sees_a_loss_before_anything_new_is_sent(bank: Bank, broker: Broker) -> None:
+    lost = event(bank)
+    relay(bank, broker).turn()
+    broker.lose_its_memory()
+    bank.time.moment += LEASE
+    second = relay(bank, broker, "second")
+    second.turn()
+    second.turn()
+    assert broker.taken == [record(lost)]
+
+
+def test_a_loss_shows_in_time_although_another_holder_has_filled_its_place(
+    bank: Bank, broker: Broker
+) -> None:
+    """Two shards share the partition, each with a holder that knows little of the other."""
+    watch = Watch()
+    lost = event(bank)
+    running = relay(bank, broker, watch=watch)
+    running.turn()
+    broker.lose_its_memory()
+    # What somebody else sent meanwhile.
+    broker.logs[0] = [record(event(bank)) for _ in range(3)]
+    running.turn()
+    assert record(lost) not in broker.taken
+    watch.seconds += ASK_SECONDS
+    running.turn()
+    running.turn()
+    assert record(lost) in broker.taken
+
+
+def test_the_broker_is_asked_after_a_failure_by_a_new_holder_and_now_and_then(
+    bank: Bank, broker: Broker
+) -> None:
+    watch = Watch()
+    running = relay(bank, broker, watch=watch)
+    for _ in range(3):
+        event(bank)
+        running.turn()
+    assert broker.asked == []
+    watch.seconds += ASK_SECONDS
+    running.turn()
+    running.turn()
+    assert broker.asked == [(0, 0)]
+    broker.away = True
+    event(bank)
+    running.turn()
+    broker.away = False
+    running.turn()
+    running.turn()
+    assert broker.asked == [(0, 0), (0, 2)]
+    bank.time.moment += LEASE
+    relay(bank, broker, "second").turn()
+    assert broker.asked == [(0, 0), (0, 2), (0, 2)]
+
+
+def test_what_has_served_its_time_on_the_topic_is_no_loss(bank: Bank, broker: Broker) -> None:
+    event(bank)
+    relay(bank, broker).turn()
+    broker.begins = 1
+    bank.time.moment += LEASE
+    second = relay(bank, broker, "second")
+    second.turn()
+    second.turn()
+    assert len(broker.taken) == 1
+    assert waiting(bank) == []
+
+
+def test_nothing_is_sent_while_nobody_says_whether_the_last_is_there(bank: Bank, broker: Broker) -> None:
+    event(bank)
+    relay(bank, broker).turn()
+    broker.away = True
+    event(bank)
+    bank.time.moment += LEASE
+    assert relay(bank, broker, "second").turn() == 0
+    assert len(waiting(bank)) == 1
+
+
 def test_partitions_have_offsets_of_their_own(bank: Bank, broker: Broker) -> None:
     worker = relay(bank, broker)
     for partition in (3, 5, 3, 5):
@@ -374,7 +530,7 @@ def test_partitions_have_offsets_of_their_own(bank: Bank, broker: Broker) -> Non
         worker.turn()
     lease = bank.outbox.lease(0)
     assert lease is not None
-    assert (lease.memory, lease.offsets) == (1, {3: 1, 5: 1})
+    assert (lease.memory, offsets(lease)) == (1, {3: 1, 5: 1})
 
 
 @pytest.mark.parametrize(
@@ -386,14 +542,14 @@ def test_exactly_what_the_topic_would_still_keep_comes_back(
     row = event(bank)
     relay(bank, broker).turn()
     published = bank.time()
-    bank.time.moment = published + age - 2 * MOMENT
-    worker = relay(bank, broker, "second")
+    bank.time.moment = published + age - MOMENT
     broker.lose_its_memory()
     new = event(bank)
+    assert bank.time() == published + age
+    worker = relay(bank, broker, "second")
     worker.turn()
-    bank.time.moment = published + age
     worker.turn()
-    assert broker.taken == [record(new), *([record(row)] if back else [])]
+    assert broker.taken == [*([record(row)] if back else []), record(new)]
 
 
 class Lagging:

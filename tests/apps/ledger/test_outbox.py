@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from apps.kit import events
 from apps.kit.dynamo import Client
-from apps.ledger.outbox import BATCH, TOPIC, Lease, Outbox, Published, Row, row_of, shard_of
+from apps.ledger.outbox import BATCH, TOPIC, Lease, Mark, Outbox, Published, Row, row_of, shard_of
 from apps.ledger.transfer import Transfer, hold, iso, settle
 from tests.apps.ledger.fake_table import FakeTable
 from tests.apps.ledger.values import (
@@ -29,7 +29,16 @@ from tests.apps.ledger.values import (
     rows,
 )
 
-LEASE = Lease(shard=3, owner="one", epoch=4, until="2026-11-25T12:00:10.000Z", memory=2, offsets={0: 7, 5: 0})
+LEASE = Lease(
+    shard=3,
+    owner="one",
+    epoch=4,
+    version=6,
+    until="2026-11-25T12:00:10.000Z",
+    memory=2,
+    last={0: Mark(7, "an-event"), 5: Mark(0, "another")},
+    witnesses={0: Mark(3, "an-earlier-one")},
+)
 
 
 def outbox(table: FakeTable) -> Outbox:
@@ -93,11 +102,11 @@ def test_a_lease_is_read_back_as_it_was_taken_with_whole_numbers(seen: Lease) ->
     past = datetime.fromisoformat(seen.until)
     taken = outbox(table).take_lease(seen, seen.shard, "next", until=past + timedelta(seconds=10), now=past)
     until = iso(past + timedelta(seconds=10))
-    assert taken == replace(seen, owner="next", epoch=seen.epoch + 1, until=until)
+    assert taken == replace(seen, owner="next", epoch=seen.epoch + 1, version=seen.version + 1, until=until)
     found = outbox(table).lease(seen.shard)
     assert found == taken
     assert outbox(table).lease(seen.shard + 1) is None
-    numbers = [found.epoch, found.memory, *found.offsets, *found.offsets.values()]
+    numbers = [found.epoch, found.memory, *found.last, *(mark.offset for mark in found.last.values())]
     assert {type(number) for number in numbers} == {int}
 
 
@@ -115,14 +124,16 @@ def test_a_lease_is_its_holders_until_its_time_is_over(owner: str, at: str, epoc
     now = datetime.fromisoformat(at)
     until = now + timedelta(seconds=10)
     taken = outbox(FakeTable()).take_lease(LEASE, 3, owner, until=until, now=now)
-    expected = replace(LEASE, owner=owner, epoch=epoch, until=iso(until)) if epoch is not None else None
-    assert taken == expected
+    if epoch is None:
+        assert taken is None
+    else:
+        assert taken == replace(LEASE, owner=owner, epoch=epoch, version=7, until=iso(until))
 
 
 def test_the_first_lease_of_a_shard_remembers_nothing() -> None:
     until = NOON + timedelta(seconds=10)
     taken = outbox(FakeTable()).take_lease(None, 3, "one", until=until, now=NOON)
-    assert taken == Lease(3, "one", 1, iso(until), 1, {})
+    assert taken == Lease(3, "one", 1, 1, iso(until), 1, {}, {})
 
 
 @given(row=rows, partition=st.integers(0, 99), offset=counts)
@@ -131,11 +142,12 @@ def test_what_kafka_took_leaves_the_outbox_and_its_history_gives_the_same_row(
 ) -> None:
     table = FakeTable()
     outbox(table).put_back(row)
-    lease = replace(LEASE, shard=row.shard, offsets={partition: offset})
-    assert outbox(table).published([Published(row, partition, offset)], lease, LEASE, NOON)
+    lease = replace(LEASE, shard=row.shard, last={partition: Mark(offset, row.event_id)})
+    written = outbox(table).published([Published(row, partition, offset)], lease, LEASE, NOON)
+    assert written == replace(lease, version=LEASE.version + 1)
     assert outbox(table).waiting(row.shard, 10) == []
     assert outbox(table).history(row.transfer_id, row.event_id) == row
-    assert outbox(table).lease(row.shard) == lease
+    assert outbox(table).lease(row.shard) == written
 
 
 def test_history_says_where_the_record_is_and_stays_for_over_a_year() -> None:

@@ -6,6 +6,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
+from apps.ledger import outbox
 from apps.ledger.account import Balance, month_of, unopened
 from apps.ledger.entries import AccountStatus, Entry, EntryKind, MonthOpening
 from apps.ledger.items import Mark
@@ -175,12 +176,15 @@ transfers = st.builds(
 )
 marks = st.builds(Mark, refused=st.integers(1), problem=texts)
 rows = st.builds(Row, shard=st.integers(0, 15), sort=texts, transfer_id=ids, event_id=ids, record=texts)
+places = st.dictionaries(st.integers(0, 99), st.builds(outbox.Mark, offset=counts, event_id=ids))
 leases = st.builds(
     Lease,
     shard=st.integers(0, 15),
     owner=texts,
     epoch=counts,
+    version=counts,
     until=times,
     memory=counts,
-    offsets=st.dictionaries(st.integers(0, 99), counts),
+    last=places,
+    witnesses=places,
 )
