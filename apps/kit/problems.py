@@ -31,6 +31,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "account_closed": (409, "The account is closed"),
     "account_not_empty": (409, "Something is left on the account"),
     "payee_closed": (409, "The payee's account is closed"),
+    "payee_takes_no_pix": (409, "The payee's account takes no Pix"),
     "transfer_not_settled": (409, "The transfer is not settled"),
     "not_returnable": (409, "A transfer of this kind cannot be returned"),
     "return_exceeds_amount": (409, "Less is left to return"),

@@ -236,43 +236,75 @@ class Ledger:
         leave without asking first. Raises `account.Frozen`, `Unavailable`, or `OutcomeUnknown`, and then
         nobody may: whoever finds it SENT asks.
         """
-        made: list[str] = []
+        ((outcome, mine),) = self.send_together([transfer_id], prepare, deadline)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome, mine
+
+    def send_together(
+        self,
+        transfer_ids: Sequence[str],
+        prepare: Callable[[Transfer, Attempt], Sent],
+        deadline: Deadline,
+    ) -> list[tuple[Transfer | Exception | None, bool]]:
+        """Makes many payments SENT in as few transactions as there can be: for each what `send` gives for it
+        or raises. None of them fails another. What `prepare` raises is the outcome of that one."""
+        made: set[str] = set()
 
         def sent(held: Transfer, balances: Mapping[str, Balance]) -> Change | None:
             if not held.by_spi:
                 return None
             attempt = self.clock.attempt()
             leaving = prepare(held, attempt)
-            made.append(leaving.message_id)
+            made.add(leaving.message_id)
             return rules.send(held, _payer(held, balances), leaving, attempt)
 
-        job = Job(transfer_id, _Decision(self, sent, ()), deadline)
-        self._committer.to_the_end([job], Known())
-        found = job.outcome()
-        return found, found is not None and found.status == "SENT" and found.message_id in made
+        outcomes = self._decided_together(
+            {each: _Decision(self, sent, ()) for each in transfer_ids}, deadline
+        )
+        return [
+            (found, isinstance(found, Transfer) and found.status == "SENT" and found.message_id in made)
+            for found in (outcomes[each] for each in transfer_ids)
+        ]
 
     def arrive(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
         """Settles a payment that the SPI has settled. Raises what `settle` raises."""
-        return self._answered(transfer_id, self._settled, deadline)
+        (outcome,) = self.answer_together([(transfer_id, None)], deadline)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def turn_down(self, transfer_id: str, reason: str, deadline: Deadline) -> Transfer | None:
         """Gives the money of a payment back that the SPI has rejected for good. Raises what `settle`
         raises."""
+        (outcome,) = self.answer_together([(transfer_id, reason)], deadline)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-        def rejected(sent: Transfer, balances: Mapping[str, Balance]) -> Change:
-            return rules.reject(sent, _payer(sent, balances), reason, self.clock.attempt())
+    def answer_together(
+        self, answers: Sequence[tuple[str, str | None]], deadline: Deadline
+    ) -> list[Transfer | Exception | None]:
+        """Decides payments that the SPI has decided, in as few transactions as there can be: without a reason
+        it has settled them, else rejected for good. For each what `arrive` gives for it or raises."""
+        wishes = {
+            transfer_id: _Decision(
+                self, self._settled if reason is None else self._rejected(reason), (), "SENT"
+            )
+            for transfer_id, reason in answers
+        }
+        outcomes = self._decided_together(wishes, deadline)
+        return [outcomes[transfer_id] for transfer_id, _ in answers]
 
-        return self._answered(transfer_id, rejected, deadline)
+    def _decided_together(
+        self, wishes: Mapping[str, "_Decision"], deadline: Deadline
+    ) -> dict[str, Transfer | Exception | None]:
+        jobs = {transfer_id: Job(transfer_id, wish, deadline) for transfer_id, wish in wishes.items()}
+        self._committer.to_the_end(list(jobs.values()), Known())
+        return {transfer_id: _outcome(job) for transfer_id, job in jobs.items()}
 
-    def _answered(
-        self,
-        transfer_id: str,
-        change: Callable[[Transfer, Mapping[str, Balance]], Change | None],
-        deadline: Deadline,
-    ) -> Transfer | None:
-        job = Job(transfer_id, _Decision(self, change, (), "SENT"), deadline)
-        self._committer.to_the_end([job], Known())
-        return job.outcome()
+    def _rejected(self, reason: str) -> Callable[[Transfer, Mapping[str, Balance]], Change]:
+        return lambda sent, balances: rules.reject(sent, _payer(sent, balances), reason, self.clock.attempt())
 
     def expire(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
         """Gives the money of a hold back whose time is over. Raises what `settle` raises."""

@@ -104,7 +104,7 @@ class Transfer:
     request_hash: str
     request_id: str | None
     event_id: str
-    answer: str = ""
+    answer: str = field(default="", repr=False)
     original_transfer_id: str | None = None
     returnable_cents: int = 0
     payment: str | None = field(default=None, repr=False)

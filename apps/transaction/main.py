@@ -5,13 +5,16 @@ from typing import Annotated
 
 from pydantic import Field
 
-from apps.kit import dynamo, logs, service, settings
+from apps.kit import dynamo, logs, outbound, service, settings
 from apps.kit.dynamo import TableCheck, Unavailable
 from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
 from apps.ledger.items import Corrupted
 from apps.ledger.store import Ledger, Tables
+from apps.transaction.accounts import HeldAccounts
 from apps.transaction.api import TransferService, rendered, router
+from apps.transaction.destination import Destinations
+from apps.transaction.directory import DictKey
 from apps.transaction.listing import Listing
 from apps.transaction.request import Transfers
 
@@ -23,6 +26,7 @@ class TransactionSettings(settings.ApiSettings):
     table_transactions: str
     table_events: str
     dynamodb_endpoint: str | None = None
+    url_dict_key: str
     ispb: str
     hold_minutes: Annotated[int, Field(ge=1)]
     outbox_shards: Annotated[int, Field(ge=1)]
@@ -35,7 +39,12 @@ def main() -> None:
     client = dynamo.connect(config.aws_region, config.dynamodb_endpoint)
     tables = Tables(config.table_accounts, config.table_transactions, config.table_events)
     ledger = Ledger(client, tables, config.outbox_shards)
-    transfers = Transfers(ledger, config.ispb, timedelta(minutes=config.hold_minutes), rendered)
+    destinations = Destinations(
+        config.ispb,
+        HeldAccounts(client, config.table_accounts, config.ispb),
+        DictKey(outbound.sender(), config.url_dict_key),
+    )
+    transfers = Transfers(ledger, config.ispb, timedelta(minutes=config.hold_minutes), rendered, destinations)
     app = service.create_app(
         "Transfers",
         "1",

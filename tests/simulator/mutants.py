@@ -145,7 +145,8 @@ def _refusal_without_mark(_: Callable[..., Answer]) -> Callable[..., NoReturn]:
 
 def _replay_after_look_up(real: Callable[..., Answer]) -> Callable[..., Answer]:
     def request(self: Transfers, payment: Payment, deadline: Deadline) -> Answer:
-        payee = self.ledger.balance(payment.to_account)
+        assert isinstance(payment.to, str)
+        payee = self.ledger.balance(payment.to)
         if payee is None or payee.status == "CLOSED":
             raise Refusal("payee_closed", "The account that would be paid is closed.")
         return real(self, payment, deadline)

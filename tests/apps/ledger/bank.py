@@ -14,12 +14,16 @@ from apps.ledger.audit import Auditor
 from apps.ledger.outbox import Outbox
 from apps.ledger.store import Clock, Ledger, Tables
 from apps.ledger.transfer import Transfer
+from apps.transaction.accounts import HeldAccounts
 from apps.transaction.api import rendered
+from apps.transaction.destination import Destination, Destinations
 from apps.transaction.request import Answer, GivingBack, Payment, Transfers
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.kit.faulty_dynamo import Faulty
+from tests.apps.transaction.fake_directory import FakeDirectory
 
 GRANT_CENTS = 100_000
+ISPB = "99999010"
 CPFS = iter(f"{number:011d}" for number in range(1, 10_000))
 
 
@@ -43,6 +47,7 @@ class Bank:
     ledger: Ledger
     accounts: AccountStore
     transfers: Transfers
+    directory: FakeDirectory
     outbox: Outbox
     auditor: Auditor
     time: Time
@@ -58,7 +63,7 @@ class Bank:
         self.settle_all()
         return account_id
 
-    def pay(self, subject: str, payer: str, payee: str, cents: int, key: str | None = None) -> Answer:
+    def pay(self, subject: str, payer: str, payee: Destination, cents: int, key: str | None = None) -> Answer:
         payment = Payment(subject, key or uuid.uuid4().hex, payer, payee, cents, None, None)
         return self.transfers.request(payment, soon())
 
@@ -108,13 +113,16 @@ def bank_on(raw: Any, tables: Tables, time: Time) -> Bank:
     client = Faulty(raw)
     clock = Clock(now=time)
     ledger = Ledger(client, tables, 1, clock=clock)
+    directory = FakeDirectory()
+    destinations = Destinations(ISPB, HeldAccounts(client, tables.accounts, ISPB), directory)
     return Bank(
         client=client,
         raw=raw,
         tables=tables,
         ledger=ledger,
         accounts=AccountStore(client, tables.accounts, ledger, Grant(GRANT_CENTS, timedelta(minutes=30))),
-        transfers=Transfers(ledger, "99999010", timedelta(minutes=30), rendered),
+        transfers=Transfers(ledger, ISPB, timedelta(minutes=30), rendered, destinations),
+        directory=directory,
         outbox=Outbox(client, tables.events),
         auditor=Auditor(client, tables, 1, clock=clock),
         time=time,

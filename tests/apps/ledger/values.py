@@ -11,6 +11,9 @@ from apps.ledger.entries import AccountStatus, Entry, EntryKind, MonthOpening
 from apps.ledger.items import Mark
 from apps.ledger.outbox import Lease, Row
 from apps.ledger.transfer import Attempt, Kind, Order, Sent, Status, Transfer, iso
+from apps.pix import outgoing
+from apps.pix.outgoing import Outgoing
+from apps.pix.spi import Party
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 AT = "2026-11-25T12:00:00.000Z"
@@ -81,7 +84,15 @@ RETURN = Order(
     original_transfer_id=TRANSFER_ID,
 )
 SETTLEMENT_ITEM = "settlement#1"
-PIX = replace(ORDER, payee=SETTLEMENT_ITEM, payment='{"instrument":"DICT"}')
+PAYMENT = outgoing.written(
+    Outgoing(
+        instrument="DICT",
+        debtor=Party("99999010", "52998224725", "000012345", "CACC", "0001", "Ana Souza"),
+        creditor=Party("18236120", "31827465026", "987654321", "TRAN", "0001", "Maria da Silva"),
+        key="maria.silva@example.com",
+    )
+)
+PIX = replace(ORDER, payee=SETTLEMENT_ITEM, payment=PAYMENT)
 SENT_ORDER = Sent("<Envelope/>", "M9999901000000000000000000000001", AT)
 GRANT = Order(
     transfer_id=TRANSFER_ID,
