@@ -27,6 +27,8 @@ ROUTES = (
     Route("GET", "/accounts/{account_id}/entries", "account"),
     Route("GET", "/accounts/{account_id}/balance", "account"),
     Route("GET", "/balances", "account"),
+    Route("GET", "/limits", "account"),
+    Route("PUT", "/limits", "account"),
     Route("POST", "/transfers", "transaction"),
     Route("GET", "/transfers", "transaction"),
     Route("GET", "/transfers/{transfer_id}", "transaction"),

@@ -26,6 +26,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "claim_not_found": (404, "There is no such claim"),
     "method_not_allowed": (405, "The method is not allowed here"),
     "insufficient_funds": (409, "Not enough available"),
+    "limit_exceeded": (409, "More than what is left of the limit"),
     "account_frozen": (409, "The account is under review"),
     "account_blocked": (409, "The account is blocked"),
     "account_closed": (409, "The account is closed"),

@@ -24,7 +24,7 @@ from apps.ledger.items import Mark, attributes, number, text
 from apps.ledger.transfer import Attempt, Change, Order, Sent, Status, Transfer
 
 StatusRule = Callable[[Balance, str], Posting | None]
-"""`account.block`, `account.unblock` or `account.close`."""
+"""`account.block`, `account.unblock`, `account.close`, or `account.limit` with what is wished."""
 
 READ_SECONDS = 4.0
 """Nobody waits longer for a turn to read; the read itself has an end of its own."""
@@ -364,8 +364,8 @@ class Ledger:
         return [item["transfer_id"]["S"] for item in answer["Items"]]
 
     def change_status(self, account_id: str, rule: StatusRule, deadline: Deadline) -> tuple[Balance, bool]:
-        """Blocks, unblocks or closes an account: gives the balance as it stands then, and whether this call
-        changed it. Doing it twice is doing it once, so any failure may simply be repeated.
+        """Blocks, unblocks, closes or limits an account: gives the balance as it stands then, and whether
+        this call changed it. Doing it twice is doing it once, so any failure may simply be repeated.
 
         Raises `LookupError` without such an account, `Refusal`, `Unavailable` or `OutcomeUnknown`.
         """
@@ -586,6 +586,9 @@ class Ledger:
                 ":last_hash": after.last_hash,
                 ":status": after.status,
                 ":pending_credits": after.pending_credits,
+                ":holder": after.holder,
+                ":used": items.used_text(after.used),
+                ":limits": items.limits_text(after.limits),
             }
         )
         condition = "attribute_not_exists(pk)"
@@ -597,7 +600,8 @@ class Ledger:
             items.balance_key(after.account_id),
             "SET account_id = :account_id, owner_subject = :owner, seq = :seq, available = :available, "
             "on_hold = :on_hold, opened_at = :opened_at, #month = :month, last_hash = :last_hash, "
-            "#status = :status, pending_credits = :pending_credits",
+            "#status = :status, pending_credits = :pending_credits, holder = :holder, used = :used"
+            f"{', limits = :limits' if ':limits' in values else ''}",
             condition,
             values=values,
             names={"#month": "month", "#status": "status"},

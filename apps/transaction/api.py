@@ -195,6 +195,7 @@ def rendered(transfer: Transfer) -> str:
         "idempotency_key_missing",
         "idempotency_key_reused",
         "same_account",
+        "limit_exceeded",
         *UNDECIDED,
         *LOOK_UP_FAILURES,
         *HOLD_REFUSALS,
@@ -210,6 +211,9 @@ def request_transfer(
 ) -> Response:
     """Pay. The money is set aside before this answers (`HELD`) and reaches the payee moments later. To
     another bank it goes by Pix, which takes some seconds; if it does not arrive, the money comes back.
+
+    What you send in a period counts against its limit (`GET /limits`), and what comes back because it could
+    not be sent counts no more: beyond it, `limit_exceeded` says what is left.
 
     An answer without `"final": true` decides nothing: repeat the request with the same Idempotency-Key
     until there is a 201 or a final problem.

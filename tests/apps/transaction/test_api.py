@@ -14,6 +14,7 @@ from apps.kit.dynamo import OutcomeUnknown, Unavailable
 from apps.kit.money import MAX_AMOUNT_CENTS
 from apps.ledger.items import Mark
 from apps.ledger.transfer import Transfer
+from apps.pix.limits import Limits, Setting
 from apps.pix.spi import Party
 from apps.transaction.api import TransferService, rendered, router
 from apps.transaction.destination import LookUpFailed
@@ -246,7 +247,8 @@ def test_an_amount_that_is_no_json_is_malformed(bank: Bank, amount: str) -> None
 
 @pytest.mark.parametrize("amount", ["1", str(MAX_AMOUNT_CENTS), "3e2"])
 def test_the_least_and_the_most_are_amounts(bank: Bank, amount: str) -> None:
-    bank.ledger.balances[A] = funded(A, ANA, MAX_AMOUNT_CENTS)
+    unlimited = Limits(*[Setting(MAX_AMOUNT_CENTS)] * 3)
+    bank.ledger.balances[A] = replace(funded(A, ANA, MAX_AMOUNT_CENTS), limits=unlimited)
     answer = bank.post_text(json.dumps(BODY | {"amount_cents": 300}).replace("300", amount))
     assert answer.status_code == 201, answer.text
     assert answer.json()["amount_cents"] == int(float(amount))
