@@ -34,7 +34,7 @@ LimitCents = Annotated[
 class Wish(BaseModel):
     """What an account is to be allowed. What is left out stays as it is, a wish that waits included."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 2})
 
     account_id: UUID
     day_cents: LimitCents | None = Field(default=None, description="To people, by day")

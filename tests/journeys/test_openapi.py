@@ -88,7 +88,8 @@ class Existing:
             case.path_parameters["initiation_id"] = made.body["payment_initiation_id"]
 
     def _steer_keys(self, case: Case[Any]) -> None:
-        """The same for Pix keys: an account has five at most, so what makes one makes the same again."""
+        """The same for limits, and for Pix keys: an account has five at most, so what makes one makes the
+        same again."""
         claim = {"type": "OWNERSHIP", "key": SOMEBODYS_PHONE, "account_id": self.account_id}
         if isinstance(case.body, dict) and "key_type" in case.body:
             case.body = {"key_type": "EVP", "account_id": self.account_id}
@@ -98,6 +99,8 @@ class Existing:
         elif isinstance(case.body, dict) and "type" in case.body:
             case.body = {**claim}
             case.headers["Idempotency-Key"] = "the-claim"
+        elif case.path == "/limits" and case.method == "PUT":
+            case.body = {"account_id": self.account_id, "legal_cents": 400_000}
         if "key_id" in case.path_parameters:
             made = self.person.api.post("/keys", {"key_type": "EVP", "account_id": self.account_id})
             case.path_parameters["key_id"] = made.body["key_id"]
