@@ -189,3 +189,19 @@ def test_a_change_whose_outcome_nobody_knows_is_to_be_repeated(client: TestClien
     answer = wish(client, bank, day_cents=1)
     assert problem(answer, 504, "outcome_unknown")["account_id"] == bank.account_id
     assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type", "status", "code"),
+    [
+        ("{", "application/json", 400, "malformed_json"),
+        ("a=1", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+    ],
+)
+def test_a_wish_that_is_no_json_is_told_so_and_that_is_described(
+    client: TestClient, content: str, media_type: str, status: int, code: str
+) -> None:
+    headers = signed_in(ANA, **{"Content-Type": media_type})
+    problem(client.put("/limits", content=content, headers=headers), status, code)
+    described = client.get("/openapi.json").json()["paths"]["/limits"]["put"]["responses"]
+    assert code in described[str(status)]["description"]
