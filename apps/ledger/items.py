@@ -93,7 +93,7 @@ def entry_sort(seq: int) -> str:
 
 def balance_of(item: Item) -> Balance:
     """The balance that an item holds. Raises `Corrupted`."""
-    with _whole(item):
+    with whole(item):
         return Balance(
             account_id=item["account_id"]["S"],
             owner=item["owner_subject"]["S"],
@@ -177,7 +177,7 @@ def entry_item(entry: Entry) -> dict[str, Attribute]:
 
 def entry_of(item: Item) -> Entry:
     """The entry that an item holds. Raises `Corrupted`."""
-    with _whole(item):
+    with whole(item):
         return Entry(
             account_id=item["account_id"]["S"],
             seq=int(item["seq"]["N"]),
@@ -201,7 +201,7 @@ def opening_item(opening: MonthOpening) -> dict[str, Attribute]:
 
 def opening_of(item: Item) -> MonthOpening:
     """What a month begins with. Raises `Corrupted`."""
-    with _whole(item):
+    with whole(item):
         return MonthOpening(
             account_id=item["account_id"]["S"],
             month=item["month"]["S"],
@@ -230,7 +230,7 @@ def transfer_item(transfer: Transfer) -> dict[str, Attribute]:
 
 def transfer_of(item: Item) -> Transfer:
     """The transfer that an item holds. Raises `Corrupted`."""
-    with _whole(item):
+    with whole(item):
         return Transfer(
             transfer_id=item["transfer_id"]["S"],
             kind=_one_of(get_args(Kind), item["kind"]["S"]),
@@ -259,6 +259,7 @@ def transfer_of(item: Item) -> Transfer:
             message_id=_optional(item, "message_id"),
             accepted_at=_optional(item, "accepted_at"),
             limit_period=_optional(item, "limit_period"),
+            charge_id=_optional(item, "charge_id"),
         )
 
 
@@ -275,13 +276,13 @@ def found_of(item: Item | None) -> Transfer | Mark | None:
     if item is None:
         return None
     if "refused" in item:
-        with _whole(item):
+        with whole(item):
             return Mark(int(item["refused"]["N"]), item["problem"]["S"])
     return transfer_of(item)
 
 
 @contextmanager
-def _whole(item: Item) -> Iterator[None]:
+def whole(item: Item) -> Iterator[None]:
     """Says of an item that cannot be read which one it is, and why; the values stay unsaid."""
     try:
         yield

@@ -15,9 +15,11 @@ from typing import Any
 from apps.kit import dynamo
 from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
 from apps.kit.turns import GoOn, Turn, Turns
-from apps.ledger import account, items, outbox, returns
+from apps.ledger import account, charge, charges, items, outbox, returns
 from apps.ledger import transfer as rules
 from apps.ledger.account import Balance, Posting, Refusal
+from apps.ledger.charge import Charge
+from apps.ledger.charges import Charges
 from apps.ledger.committer import BATCH, Balances, Committer, Found, Job, Known, Unread
 from apps.ledger.group import AGAIN, Action, Decided, Writing
 from apps.ledger.items import Mark, attributes, number, text
@@ -59,11 +61,12 @@ class Clock:
 @dataclass(frozen=True)
 class Standing:
     """What stands at a transfer's id, and on the accounts that it concerns, as one call read it; and, for a
-    return, the original."""
+    return, the original; and the charge that is to be paid."""
 
     found: Transfer | Mark | None
     balances: Mapping[str, Balance]
     original: Transfer | None = None
+    charge: Charge | None = None
 
 
 class Superseded(Exception):  # noqa: N818
@@ -95,6 +98,7 @@ class Ledger:
     ) -> None:
         self._client = client
         self._tables = tables
+        self.charges = Charges(client, tables.transactions)
         self._shards = outbox_shards
         self.clock = clock or Clock()
         self._known = Known()
@@ -163,7 +167,7 @@ class Ledger:
         earlier send may stand), `Superseded`, `Unavailable` (nothing was written) or `OutcomeUnknown`.
         """
         assert not isinstance(first.found, Transfer)
-        wish = _Hold(self, order, first.found, lifetime, render, first.original)
+        wish = _Hold(self, order, first.found, lifetime, render, first.original, first.charge)
         read = {each: first.balances.get(each) for each in (order.payer, order.payee)}
         job = Job(order.transfer_id, wish, deadline, found=first.found, balances=read)
         self._holds.take(job)
@@ -487,6 +491,7 @@ class Ledger:
         """The writes of a hold beside its posting."""
         return [
             *self._put_held(change.transfer, seen),
+            *self._taken(change.transfer),
             *self._returnable(change),
             self._outbox_row(change),
         ]
@@ -495,6 +500,7 @@ class Ledger:
         """The writes of a decision beside its postings."""
         return [
             self._leave(change.transfer) if change.transfer.status == "SENT" else self._decide(change),
+            *self._taken(change.transfer),
             *self._returnable(change),
             self._outbox_row(change),
         ]
@@ -633,6 +639,13 @@ class Ledger:
             )
         ]
 
+    def _taken(self, transfer: Transfer) -> list[Action]:
+        """What a hold does to the charge that it pays, and what its rejection does."""
+        if transfer.charge_id is None or transfer.status not in {"HELD", "REJECTED"}:
+            return []
+        write = charges.take if transfer.status == "HELD" else charges.give_back
+        return [write(self._tables.transactions, transfer.charge_id, transfer.transfer_id)]
+
     def _outbox_row(self, change: Change) -> Action:
         row = outbox.row_of(change.event, change.transfer, self._shards)
         return _put(self._tables.events, row.item(), **_ABSENT)
@@ -656,7 +669,8 @@ class _Look(Turn[Standing]):
 class _Hold:
     """Sets money aside. `seen` is what the request read first at its transfer's id: the mark that the hold's
     own condition names, so that no attempt in flight anywhere can commit after a refusal. `original` is what
-    a return gives back from, as the request read it; each further attempt reads it again."""
+    a return gives back from and `charge` what is paid, as the request read it; each further attempt reads it
+    again."""
 
     ledger: Ledger
     order: Order
@@ -664,6 +678,7 @@ class _Hold:
     lifetime: timedelta
     render: Callable[[Transfer], str]
     original: Transfer | None
+    charge: Charge | None
 
     def accounts(self, _: Found | Unread) -> Iterable[str]:
         """Payer and payee."""
@@ -679,7 +694,17 @@ class _Hold:
         self.seen = found
         payer, payee = balances.get(self.order.payer), balances.get(self.order.payee)
         attempt = self.ledger.clock.attempt()
-        if self.order.original_transfer_id is None:
+        if self.order.charge_id is not None:
+            asked, self.charge = self.charge, None
+            change = charge.hold(
+                self.order,
+                asked or self.ledger.charges.find(self.order.charge_id),
+                payer,
+                payee,
+                lifetime=self.lifetime,
+                attempt=attempt,
+            )
+        elif self.order.original_transfer_id is None:
             change = rules.hold(self.order, payer, payee, self.lifetime, attempt)
         else:
             original, self.original = self.original, None

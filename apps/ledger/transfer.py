@@ -51,7 +51,8 @@ class Order:
     """What a caller asks for, checked for shape. `subject` is who asks, empty for the bank itself;
     `end_to_end_id` is made once per request. `payment` is there for a Pix to another bank, whose payee is an
     item of `settlement`: what the order will say of who pays and who is paid, as one text. `receiver` is then
-    what kind of person is paid there; who is paid here says so on the balance.
+    what kind of person is paid there; who is paid here says so on the balance. `charge_id` is the charge
+    that is paid.
     """
 
     transfer_id: str
@@ -67,6 +68,7 @@ class Order:
     original_transfer_id: str | None = None
     payment: str | None = field(default=None, repr=False)
     receiver: Receiver = "natural"
+    charge_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Transfer:
     `original_transfer_id` is what a return gives back from, and `returnable_cents` what is left to give back:
     the whole amount of a transfer once it is SETTLED, nothing of a grant or a return. `payment` is that of
     the order; `sent_order`, `message_id` and `accepted_at` are there from SENT on and never change.
-    `limit_period` is the period whose limit the amount counts in until the transfer is REJECTED.
+    `limit_period` is the period whose limit the amount counts in, and `charge_id` the charge that is taken,
+    until the transfer is REJECTED.
     """
 
     transfer_id: str
@@ -117,6 +120,7 @@ class Transfer:
     message_id: str | None = None
     accepted_at: str | None = None
     limit_period: str | None = None
+    charge_id: str | None = None
 
     @property
     def by_spi(self) -> bool:

@@ -16,6 +16,10 @@ from apps.transaction.api import TransferService, rendered, router
 from apps.transaction.destination import Destinations
 from apps.transaction.directory import DictKey
 from apps.transaction.listing import Listing
+from apps.transaction.own_keys import DictOwnKeys
+from apps.transaction.qr_codes import QrCodes
+from apps.transaction.qr_codes_api import QrCodeService
+from apps.transaction.qr_codes_api import router as qr_codes_router
 from apps.transaction.request import Transfers
 
 
@@ -39,16 +43,16 @@ def main() -> None:
     client = dynamo.connect(config.aws_region, config.dynamodb_endpoint)
     tables = Tables(config.table_accounts, config.table_transactions, config.table_events)
     ledger = Ledger(client, tables, config.outbox_shards)
-    destinations = Destinations(
-        config.ispb,
-        HeldAccounts(client, config.table_accounts, config.ispb),
-        DictKey(outbound.sender(), config.url_dict_key),
-    )
+    held = HeldAccounts(client, config.table_accounts, config.ispb)
+    send = outbound.sender()
+    own_keys = DictOwnKeys(send, config.url_dict_key)
+    qr_codes = QrCodes(ledger.charges, held, own_keys, ledger.clock)
+    destinations = Destinations(config.ispb, held, DictKey(send, config.url_dict_key))
     transfers = Transfers(ledger, config.ispb, timedelta(minutes=config.hold_minutes), rendered, destinations)
     app = service.create_app(
         "Transfers",
         "1",
-        [router],
+        [router, qr_codes_router],
         ready=[TableCheck(client, config.table_transactions)],
         errors={
             Unavailable: Problem(
@@ -58,7 +62,10 @@ def main() -> None:
                 500, "record_damaged", "A record of this is damaged. No money moves on it; we look into it."
             ),
         },
-        state={"service": TransferService(transfers, Listing(client, config.table_transactions))},
+        state={
+            "service": TransferService(transfers, Listing(client, config.table_transactions)),
+            "qr_codes": QrCodeService(qr_codes, ledger),
+        },
         verifier=Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids),
     )
     service.serve(app, config.host, config.port)
