@@ -21,7 +21,14 @@ from apps.ledger.transfer import Transfer
 from apps.pix import outgoing, participants
 from apps.pix.rejections import in_words
 from apps.pix.tax_id import masked, normalised
-from apps.transaction.destination import BankAccount, Destination, LookUpCode, LookUpFailed, PixKey
+from apps.transaction.destination import (
+    BankAccount,
+    Destination,
+    LookUpCode,
+    LookUpFailed,
+    PixKey,
+    QrCode,
+)
 from apps.transaction.listing import Cursor, Direction, Listing
 from apps.transaction.request import SECONDS, Answer, GivingBack, KeyReused, Payment, Transfers, Unknown
 
@@ -36,7 +43,19 @@ HOLD_REFUSALS = (
     "payee_not_found",
     "payee_closed",
 )
-DESTINATION_REFUSALS = ("invalid_key", "key_not_found", "key_refused", "payee_takes_no_pix")
+DESTINATION_REFUSALS = (
+    "invalid_key",
+    "key_not_found",
+    "key_refused",
+    "payee_takes_no_pix",
+    "qr_code_tampered",
+    "qr_code_foreign",
+    "qr_code_invalid",
+    "qr_code_unknown",
+    "qr_code_expired",
+    "qr_code_paid",
+    "qr_code_amount",
+)
 LOOK_UP_FAILURES = ("lookup_limited", "dict_unavailable", "dict_timeout", "dict_bad_answer")
 RETURN_REFUSALS = (
     "transfer_not_found",
@@ -87,7 +106,8 @@ class ToBank(BaseModel):
 
 
 class To(BaseModel):
-    """Who is paid: an account here, whoever has a Pix key, or an account by its data. One of them."""
+    """Who is paid: an account here, whoever has a Pix key, an account by its data, or whoever made a QR code.
+    One of them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -96,19 +116,24 @@ class To(BaseModel):
         default=None, description="In any usual spelling", examples=["(11) 98765-4321"]
     )
     bank: ToBank | None = None
+    qr_code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)] | None = (
+        Field(default=None, description="The text of a QR code (Pix copia e cola)")
+    )
 
     def destination(self, authorization: str) -> Destination:
         """The same for the rules. `authorization` is the caller's, for looking a key up."""
         if self.key is not None:
             return PixKey(self.key, authorization)
+        if self.qr_code is not None:
+            return QrCode(self.qr_code, authorization)
         if self.bank is not None:
             return BankAccount(**self.bank.model_dump())
         return str(self.account)
 
 
 def _one(to: To) -> To:
-    if sum(each is not None for each in (to.account, to.key, to.bank)) != 1:
-        raise ValueError("name one of: account, key, bank")
+    if sum(each is not None for each in (to.account, to.key, to.bank, to.qr_code)) != 1:
+        raise ValueError("name one of: account, key, bank, qr_code")
     return to
 
 

@@ -1,16 +1,20 @@
-"""Who is paid: an account here, a Pix key, or an account at another bank by its data.
+"""Who is paid: an account here, a Pix key, an account at another bank by its data, or whoever made a QR code.
 
 What turns out to be an account here is a transfer between accounts here: no order leaves for it. Nothing is
 asked of anybody before the payer is known to have the money, and nothing for a request that was answered.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+from apps.ledger import charge
 from apps.ledger.account import SETTLEMENT, Refusal, internal_item
-from apps.pix import keys, outgoing
+from apps.ledger.charge import Charge
+from apps.pix import keys, outgoing, tax_id
+from apps.pix.br_code import StaticCode
 from apps.pix.keys import BadKey
+from apps.pix.limits import Receiver
 from apps.pix.outgoing import Outgoing
 from apps.pix.spi import Party
 
@@ -40,7 +44,15 @@ class BankAccount:
     name: str = field(repr=False)
 
 
-Destination = str | PixKey | BankAccount
+@dataclass(frozen=True)
+class QrCode:
+    """Whoever a QR code names, by its text. `authorization` as that of a key."""
+
+    text: str = field(repr=False)
+    authorization: str = field(repr=False, compare=False)
+
+
+Destination = str | PixKey | BankAccount | QrCode
 """A text is the id of an account here."""
 
 
@@ -83,12 +95,32 @@ class Accounts(Protocol):
         ...
 
 
+class QrCodes(Protocol):
+    """Who reads QR codes."""
+
+    def read(self, text: str) -> StaticCode | Charge:
+        """What a code asks for: of a dynamic one the charge. Raises `Refusal` or `Unavailable`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Payee:
-    """Whose balance is credited: an account here, or `settlement` for another bank's `payment`."""
+    """Whose balance is credited: an account here, or `settlement` for another bank's `payment`, with what
+    kind of person is paid there; and the charge that is paid."""
 
     account_id: str
     payment: str | None = field(default=None, repr=False)
+    receiver: Receiver = "natural"
+    charge: Charge | None = None
+
+
+@dataclass(frozen=True)
+class Means:
+    """How the payer named who is paid, as the order will say it."""
+
+    instrument: Literal["MANU", "DICT", "QRES"]
+    key: str | None = None
+    txid: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,21 +130,41 @@ class Destinations:
     ispb: str
     accounts: Accounts
     directory: Directory
+    qr_codes: QrCodes
 
-    def payee(self, to: PixKey | BankAccount, *, payer: str, transfer_id: str, end_to_end_id: str) -> Payee:
+    def payee(
+        self,
+        to: PixKey | BankAccount | QrCode,
+        *,
+        payer: str,
+        transfer_id: str,
+        end_to_end_id: str,
+        amount_cents: int,
+    ) -> Payee:
         """Whose balance the payment goes to. Raises `Refusal`, `LookUpFailed` or `Unavailable`."""
-        if isinstance(to, BankAccount) and to.ispb == self.ispb:
-            return Payee(self._ours(to))
-        if isinstance(to, BankAccount):
-            creditor = Party(to.ispb, to.tax_id, to.number, to.account_type, to.branch, to.name)
-            return self._elsewhere("MANU", creditor, None, payer, transfer_id)
-        _check(to.key)
-        found = self.directory.find(to, end_to_end_id)
+        if isinstance(to, QrCode):
+            code = self.qr_codes.read(to.text)
+            if isinstance(code, Charge):
+                return Payee(code.account_id, charge=code)
+            charge.check_amount(code.amount_cents, amount_cents)
+            key, means = PixKey(code.key, to.authorization), Means("QRES", code.key, code.txid)
+        elif isinstance(to, PixKey):
+            key, means = to, Means("DICT", to.key)
+        else:
+            return self._by_data(to, payer, transfer_id)
+        _check(key.key)
+        found = self.directory.find(key, end_to_end_id)
         if found.account_id is not None:
             return Payee(found.account_id)
         if found.party.account_type not in PAYABLE:
             raise Refusal("payee_takes_no_pix", "The key's account takes no Pix: salary accounts do not.")
-        return self._elsewhere("DICT", found.party, found.key, payer, transfer_id)
+        return self._elsewhere(replace(means, key=found.key), found.party, payer, transfer_id)
+
+    def _by_data(self, to: BankAccount, payer: str, transfer_id: str) -> Payee:
+        if to.ispb == self.ispb:
+            return Payee(self._ours(to))
+        creditor = Party(to.ispb, to.tax_id, to.number, to.account_type, to.branch, to.name)
+        return self._elsewhere(Means("MANU"), creditor, payer, transfer_id)
 
     def _ours(self, to: BankAccount) -> str:
         """The account here that these data name, all of them."""
@@ -130,18 +182,12 @@ class Destinations:
             raise Refusal("payee_not_found", "No account here has these data.")
         return account_id
 
-    def _elsewhere(
-        self,
-        instrument: Literal["MANU", "DICT"],
-        creditor: Party,
-        key: str | None,
-        payer: str,
-        transfer_id: str,
-    ) -> Payee:
+    def _elsewhere(self, means: Means, creditor: Party, payer: str, transfer_id: str) -> Payee:
         debtor = self.accounts.party(payer)
         assert debtor is not None, "profile and balance are written in one transaction"
-        payment = outgoing.written(Outgoing(instrument, debtor, creditor, key))
-        return Payee(internal_item(SETTLEMENT, transfer_id), payment)
+        payment = outgoing.written(Outgoing(means.instrument, debtor, creditor, means.key, means.txid))
+        settlement = internal_item(SETTLEMENT, transfer_id)
+        return Payee(settlement, payment, tax_id.kind(creditor.tax_id))
 
 
 def said(to: Destination) -> Mapping[str, object]:
@@ -153,6 +199,8 @@ def said(to: Destination) -> Mapping[str, object]:
             return {"key": to.key}
         case BankAccount():
             return {"bank": vars(to)}
+        case QrCode():
+            return {"qr_code": to.text}
 
 
 def _check(key: str) -> None:

@@ -47,7 +47,7 @@ def main() -> None:
     send = outbound.sender()
     own_keys = DictOwnKeys(send, config.url_dict_key)
     qr_codes = QrCodes(ledger.charges, held, own_keys, ledger.clock)
-    destinations = Destinations(config.ispb, held, DictKey(send, config.url_dict_key))
+    destinations = Destinations(config.ispb, held, DictKey(send, config.url_dict_key), qr_codes)
     transfers = Transfers(ledger, config.ispb, timedelta(minutes=config.hold_minutes), rendered, destinations)
     app = service.create_app(
         "Transfers",

@@ -31,7 +31,6 @@ MAX_CENTS = 10**12 - 1
 """What the code's field for the amount can say."""
 MAX_MINUTES = 90 * 24 * 60
 UNREADABLE = ("qr_code_tampered", "qr_code_foreign", "qr_code_invalid", "qr_code_unknown")
-UNPAYABLE = ("qr_code_expired", "qr_code_paid", "qr_code_amount")
 
 router = APIRouter(tags=["QR codes"])
 

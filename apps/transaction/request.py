@@ -127,12 +127,13 @@ class Transfers:
                     payer=payment.from_account,
                     transfer_id=payment.transfer_id,
                     end_to_end_id=end_to_end,
+                    amount_cents=payment.amount_cents,
                 )
             except Refusal as refusal:
                 return self._refuse(payment.transfer_id, payment.request_hash, first.found, refusal)
             if payee.payment is None:
                 read = self.ledger.standing(payment.transfer_id, (payment.from_account, payee.account_id))
-                first = Standing(first.found, read.balances)
+                first = Standing(first.found, read.balances, charge=payee.charge)
         order = Order(
             transfer_id=payment.transfer_id,
             kind="transfer",
@@ -145,6 +146,8 @@ class Transfers:
             request_hash=payment.request_hash,
             request_id=payment.request_id,
             payment=payee.payment,
+            receiver=payee.receiver,
+            charge_id=payee.charge.charge_id if payee.charge is not None else None,
         )
         return self._hold(order, first, deadline)
 

@@ -28,7 +28,7 @@ from apps.transaction.accounts import HeldAccounts
 from apps.transaction.api import rendered
 from apps.transaction.destination import Destinations
 from apps.transaction.request import SECONDS, GivingBack, KeyReused, Payment, Transfers, Unknown
-from tests.apps.transaction.fake_directory import FakeDirectory
+from tests.apps.transaction.fake_directory import FakeDirectory, StaticCodes
 from tests.simulator.broker import DEAD_LETTERS, TOPIC, Broker, Consuming, Producing
 from tests.simulator.patching import replaced
 from tests.simulator.store import SHARDS, TABLES, Store
@@ -165,7 +165,10 @@ class Bank:
         process = self._process(f"service{number}", lambda: self._serve(number))
         ledger = _Watched(self.world, self.store, process)
         destinations = Destinations(
-            ISPB, HeldAccounts(self.store.client(process), TABLES.accounts, ISPB), FakeDirectory()
+            ISPB,
+            HeldAccounts(self.store.client(process), TABLES.accounts, ISPB),
+            FakeDirectory(),
+            StaticCodes(),
         )
         service = Service(process, ledger, Transfers(ledger, ISPB, LIFETIME, rendered, destinations))
         self.services[number:] = [service, *self.services[number + 1 :]]

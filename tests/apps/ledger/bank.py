@@ -17,10 +17,11 @@ from apps.ledger.transfer import Transfer
 from apps.transaction.accounts import HeldAccounts
 from apps.transaction.api import rendered
 from apps.transaction.destination import Destination, Destinations
+from apps.transaction.qr_codes import QrCodes
 from apps.transaction.request import Answer, GivingBack, Payment, Transfers
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.kit.faulty_dynamo import Faulty
-from tests.apps.transaction.fake_directory import FakeDirectory
+from tests.apps.transaction.fake_directory import FakeDirectory, NobodysKeys
 
 GRANT_CENTS = 100_000
 ISPB = "99999010"
@@ -48,6 +49,7 @@ class Bank:
     accounts: AccountStore
     transfers: Transfers
     directory: FakeDirectory
+    qr_codes: QrCodes
     outbox: Outbox
     auditor: Auditor
     time: Time
@@ -114,7 +116,9 @@ def bank_on(raw: Any, tables: Tables, time: Time) -> Bank:
     clock = Clock(now=time)
     ledger = Ledger(client, tables, 1, clock=clock)
     directory = FakeDirectory()
-    destinations = Destinations(ISPB, HeldAccounts(client, tables.accounts, ISPB), directory)
+    held = HeldAccounts(client, tables.accounts, ISPB)
+    qr_codes = QrCodes(ledger.charges, held, NobodysKeys(), clock)
+    destinations = Destinations(ISPB, held, directory, qr_codes)
     return Bank(
         client=client,
         raw=raw,
@@ -123,6 +127,7 @@ def bank_on(raw: Any, tables: Tables, time: Time) -> Bank:
         accounts=AccountStore(client, tables.accounts, ledger, Grant(GRANT_CENTS, timedelta(minutes=30))),
         transfers=Transfers(ledger, ISPB, timedelta(minutes=30), rendered, destinations),
         directory=directory,
+        qr_codes=qr_codes,
         outbox=Outbox(client, tables.events),
         auditor=Auditor(client, tables, 1, clock=clock),
         time=time,

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 
 from apps.ledger.account import Refusal
+from apps.ledger.charge import Charge
+from apps.pix.br_code import StaticCode
 from apps.pix.spi import Party
 from apps.transaction.destination import Destinations, Found, PixKey
+from apps.transaction.qr_codes import decoded
 
 MARIA = Party("18236120", "31827465026", "987654321", "TRAN", "0001", "Maria da Silva")
 MARIAS_KEY = "maria.silva@example.com"
@@ -43,8 +46,24 @@ class FakeAccounts:
         return next(ids, None)
 
 
+class StaticCodes:
+    """Reads codes that name keys; there is no charge."""
+
+    def read(self, text: str) -> StaticCode | Charge:
+        code = decoded(text)
+        assert isinstance(code, StaticCode)
+        return code
+
+
+class NobodysKeys:
+    """Nobody has a key of their own."""
+
+    def account_of(self, key: str, authorization: str) -> str | None:
+        return None
+
+
 def destinations(
     parties: Mapping[str, Party], directory: FakeDirectory | None = None, ispb: str = "99999004"
 ) -> Destinations:
     """Who can be paid in a test."""
-    return Destinations(ispb, FakeAccounts(parties), directory or FakeDirectory())
+    return Destinations(ispb, FakeAccounts(parties), directory or FakeDirectory(), StaticCodes())
