@@ -4,7 +4,7 @@ import itertools
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -27,8 +27,7 @@ PROCESSES = 4
 
 @pytest.fixture
 def banks(store: Store, time: Time) -> list[Bank]:
-    """Several processes on one store, at noon in Brasília."""
-    time.moment = datetime.now(UTC).replace(hour=15)
+    """Several processes on one store."""
     return [bank_on(store.client, store.tables, time) for _ in range(PROCESSES)]
 
 
