@@ -505,6 +505,7 @@ WHOLE = checked(
                 "audit_seconds",
                 "dict_url",
                 "dict_category",
+                "spi_url",
             }
         ),
         services=(
@@ -738,9 +739,8 @@ WHOLE = checked(
                 consumes=Consumption("transfers", "send-pix"),
                 egress=_AWS | {"msk", "spi"},
                 secrets=frozenset({"spi_certificate"}),
-                settings=frozenset({"ispb", "outbox_shards"}),
+                settings=frozenset({"ispb", "outbox_shards", "spi_url"}),
                 module="apps.consumers.send_pix",
-                planned=True,
             ),
             Service(
                 "receive_pix",

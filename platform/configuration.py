@@ -42,6 +42,7 @@ TUNABLES = {
     "log_level": "logLevel",
     "dict_url": "dictUrl",
     "dict_category": "dictCategory",
+    "spi_url": "spiUrl",
 }
 """The catalog's settings that a stack decides, and by which key."""
 
@@ -238,6 +239,7 @@ def _tunables(values: Values, *, simulators: bool) -> dict[str, str]:
         "audit_seconds": (30, 86400),
     }
     dict_url = values.required("dictUrl", forms.dict_url, "write it")
+    spi_url = values.required("spiUrl", forms.spi_url, "write it")
     read_as = {name: str(values.whole(TUNABLES[name], *limits)) for name, limits in numbers.items()}
     return {
         "ispb": values.required("ispb", forms.ispb, "write this bank's ISPB") or "",
@@ -245,6 +247,7 @@ def _tunables(values: Values, *, simulators: bool) -> dict[str, str]:
         # Without an address, the simulator's is taken.
         "dict_url": "" if simulators or dict_url is None else dict_url,
         "dict_category": values.choice("dictCategory", ("A", "B", "C", "D", "E", "F", "G", "H")),
+        "spi_url": "" if simulators or spi_url is None else spi_url,
         **read_as,
     }
 

@@ -89,10 +89,16 @@ hosted_zone_id = _form(
     "write the id that begins with Z, without /hostedzone/",
 )
 ispb = _form(r"[0-9]{8}", "must have eight digits", 'write it in quotes, such as "01234567"')
+_API = r"https://[a-z0-9.-]{1,253}(:[0-9]{1,5})?(/[a-z0-9.-]{1,32}){1,4}"
 dict_url = _form(
-    r"https://[a-z0-9.-]{1,253}(:[0-9]{1,5})?(/[a-z0-9.-]{1,32}){1,4}",
+    _API,
     "is not the address of the DICT's API",
     "write it with https and up to its version, such as https://dict.pi.rsfn.net.br/api/v2",
+)
+spi_url = _form(
+    _API,
+    "is not the address of the SPI's ICOM",
+    "write it with https and up to its version, such as https://icom.pi.rsfn.net.br/api/v1",
 )
 email = _form(
     r"[\w.+-]{1,64}@([a-z0-9-]+\.)+[a-z]{2,63}",

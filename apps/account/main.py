@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from apps.account.api import AccountService, router
+from apps.account.limits_api import router as limits_router
 from apps.account.linked import OpenFinance
 from apps.account.store import AccountStore, Grant
 from apps.kit import dynamo, logs, outbound, pool_keys, service, settings
@@ -50,7 +51,7 @@ def main() -> None:
     app = service.create_app(
         "Accounts",
         "1",
-        [router],
+        [router, limits_router],
         ready=[TableCheck(client, config.table_accounts)],
         errors={
             Unavailable: Problem(

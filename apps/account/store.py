@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from apps.account.account import BRANCH, AccountType, Opening, Profile, grant_id, number_of
@@ -12,11 +12,13 @@ from apps.kit.dynamo import Cancelled, Client, Deadline, OutcomeUnknown, Unavail
 from apps.ledger import account as balances
 from apps.ledger import items
 from apps.ledger import transfer as transfers
-from apps.ledger.account import TREASURY, Balance, Refusal
+from apps.ledger.account import TREASURY, Balance, Posting, Refusal
 from apps.ledger.entries import Entry, MonthOpening
 from apps.ledger.items import attributes, key, text
 from apps.ledger.store import Ledger, check_repeatable
 from apps.ledger.transfer import Attempt, Change, Order
+from apps.pix import tax_id as tax_ids
+from apps.pix.limits import Limits
 
 NUMBER_ACTION = 3
 """The place of the account number among the actions of an opening."""
@@ -79,6 +81,18 @@ class AccountStore:
     def close(self, account_id: str, deadline: Deadline) -> None:
         """Ends an account for good. Raises `Refusal`, `Unavailable` or `OutcomeUnknown`."""
         self._ledger.change_status(account_id, balances.close, deadline)
+
+    def limit(
+        self, account_id: str, wish: Callable[[Limits, datetime], Limits], deadline: Deadline
+    ) -> Balance:
+        """Changes how much an account may send: gives the balance as it stands then. Raises `Refusal`,
+        `BadLimit`, `Unavailable` or `OutcomeUnknown`."""
+
+        def rule(balance: Balance, at: str) -> Posting | None:
+            return balances.limit(balance, wish(balance.allowed, datetime.fromisoformat(at)), at)
+
+        balance, _ = self._ledger.change_status(account_id, rule, deadline)
+        return balance
 
     def at_moment(self, balance: Balance, moment: str) -> Then:
         """What was on an account at a moment since it was opened (ISO 8601, UTC)."""
@@ -188,7 +202,9 @@ class AccountStore:
             answer="",
         )
         profile = replace(profile, answer=render(profile))
-        balance = balances.unopened(profile.account_id, profile.owner, attempt.at)
+        balance = balances.unopened(
+            profile.account_id, profile.owner, attempt.at, tax_ids.kind(profile.tax_id)
+        )
         granted = self._granted(profile, balance, attempt, opening.request_id)
         actions = [
             self._put(_profile_item(profile), "attribute_not_exists(pk)"),

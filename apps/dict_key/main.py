@@ -9,7 +9,6 @@ from typing import Annotated
 import urllib3
 from pydantic import Field
 
-from apps.dict_key import tls
 from apps.dict_key.api import KeyService, router
 from apps.dict_key.budget import Budget
 from apps.dict_key.cache import Cache
@@ -20,7 +19,7 @@ from apps.dict_key.holders import Holders
 from apps.dict_key.lookup import Lookup
 from apps.dict_key.registration import Registrations
 from apps.dict_key.store import KeyStore
-from apps.kit import dynamo, logs, pool_keys, service, settings
+from apps.kit import dynamo, logs, mutual_tls, pool_keys, service, settings
 from apps.kit.dynamo import MAX_CONNECTIONS, TableCheck, Unavailable
 from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
@@ -86,9 +85,9 @@ def main() -> None:
 
 def _directory(config: DictKeySettings) -> Dict:
     if config.dict_url is not None:
-        secrets = tls.connect(config.aws_region)
+        secrets = mutual_tls.connect(config.aws_region)
         pool = urllib3.PoolManager(
-            maxsize=MAX_CONNECTIONS, ssl_context=tls.context(secrets, config.secret_dict_certificate)
+            maxsize=MAX_CONNECTIONS, ssl_context=mutual_tls.context(secrets, config.secret_dict_certificate)
         )
         return Dict(config.dict_url, config.ispb, pool, seal=UNSEALED)
     pool = urllib3.PoolManager(maxsize=MAX_CONNECTIONS)

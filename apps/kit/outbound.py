@@ -83,7 +83,8 @@ def _whole(answer: urllib3.BaseHTTPResponse, ends: float) -> bytes:
     """The body, unless it is endless or comes drop by drop: then the connection is not used again."""
     parts = bytearray()
     try:
-        for part in answer.stream(64 * 1024):
+        # Whatever has come, not a full buffer: that a slow server could keep from being full for hours.
+        while part := answer.read1(64 * 1024):
             parts += part
             if len(parts) > MAX_ANSWER_BYTES or time.monotonic() > ends:
                 answer.close()

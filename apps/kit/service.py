@@ -199,7 +199,7 @@ def _describe(method: str, operation: dict[str, Any], *, keyed: bool) -> None:
     # An operation that asks for no token says so itself.
     open_to_all = operation.setdefault("security", [{"cognito": []}]) == []
     codes = [*([] if open_to_all else ["unauthenticated"]), "invalid_request", "internal_error"]
-    if method == "post":
+    if method in {"post", "put"}:
         codes += ["malformed_json", "payload_too_large", "unsupported_media_type"]
     if keyed:
         operation.setdefault("parameters", []).append(
@@ -282,7 +282,8 @@ def _invalid(request: Request, error: RequestValidationError) -> Problem:
     if any(each["type"] == "json_invalid" for each in found):
         return Problem(400, "malformed_json", "The body is not valid JSON.")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method == "POST" and media_type != "application/json" and not media_type.endswith("+json"):
+    sends = request.method in {"POST", "PUT"}
+    if sends and media_type != "application/json" and not media_type.endswith("+json"):
         return Problem(415, "unsupported_media_type", "Send JSON, as Content-Type: application/json.")
     errors = [
         {"where": ".".join(str(part) for part in each["loc"]), "message": each["msg"]} for each in found

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from apps.ledger.entries import GENESIS, AccountStatus, Entry, EntryKind, MonthOpening, status_after
+from apps.pix.limits import NOTHING_USED, USUAL, Limits, Receiver, Used
 
 INTERNAL_ITEMS = 8
 """Balance items of each internal account, so that no single item takes every write (design section 3)."""
@@ -45,7 +46,8 @@ class Frozen(Exception):  # noqa: N818
 class Balance:
     """One balance item. `month` (yyyymm) is that of the latest entry and never goes back; `owner` is the
     Cognito subject, empty for internal accounts. `pending_credits` are centavos that another bank has been
-    promised and that have not arrived."""
+    promised and that have not arrived. `holder` says what kind of person it belongs to; `limits` is what its
+    holder wishes, if they ever did, and `used` what counts against it."""
 
     account_id: str
     owner: str
@@ -58,6 +60,14 @@ class Balance:
     frozen: bool = False
     status: AccountStatus = "ACTIVE"
     pending_credits: int = 0
+    holder: Receiver = "natural"
+    limits: Limits | None = None
+    used: Used = NOTHING_USED
+
+    @property
+    def allowed(self) -> Limits:
+        """How much the account may send."""
+        return self.limits or USUAL
 
     @property
     def halted(self) -> bool:
@@ -96,9 +106,9 @@ def internal_item(account: str, transfer_id: str) -> str:
     return f"{account}#{zlib.crc32(transfer_id.encode()) % INTERNAL_ITEMS}"
 
 
-def unopened(account_id: str, owner: str, at: str) -> Balance:
+def unopened(account_id: str, owner: str, at: str, holder: Receiver = "natural") -> Balance:
     """The balance of an account before its first entry."""
-    return Balance(account_id, owner, 0, 0, 0, at, month_of(at), GENESIS)
+    return Balance(account_id, owner, 0, 0, 0, at, month_of(at), GENESIS, holder=holder)
 
 
 def month_of(at: str) -> str:
@@ -180,6 +190,21 @@ def close(balance: Balance, at: str) -> Posting | None:
             },
         )
     return post(balance, "close", None, at, available=0, on_hold=0)
+
+
+def limit(balance: Balance, limits: Limits, at: str) -> Posting | None:
+    """Writes down how much the account may send. Nothing to write where that is so. Raises `Refusal`
+    `internal_account`, `account_frozen` or `account_closed`."""
+    _check_changeable(balance)
+    if limits == balance.allowed:
+        return None
+    posting = post(balance, "limit", None, at, available=0, on_hold=0)
+    return replace(posting, after=replace(posting.after, limits=limits))
+
+
+def counted(posting: Posting, used: Used) -> Posting:
+    """The same write with what counts against the limits as it becomes."""
+    return replace(posting, after=replace(posting.after, used=used))
 
 
 def _check_changeable(balance: Balance) -> None:

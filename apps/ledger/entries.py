@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-EntryKind = Literal["open", "hold", "release", "debit", "credit", "block", "unblock", "close"]
+EntryKind = Literal["open", "hold", "release", "debit", "credit", "block", "unblock", "close", "limit"]
 AccountStatus = Literal["ACTIVE", "BLOCKED", "CLOSED"]
 _STATUS: dict[EntryKind, AccountStatus] = {
     "open": "ACTIVE",

@@ -4,15 +4,18 @@ An item that is not what was written (an attribute is gone, or is of another typ
 may be decided by it, and the auditor names it.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, TypeVar, get_args
 
 from apps.kit.dynamo import Item
 from apps.ledger.account import Balance
 from apps.ledger.entries import GENESIS, AccountStatus, Entry, EntryKind, MonthOpening
-from apps.ledger.transfer import Kind, Status, Transfer
+from apps.ledger.transfer import Kind, Status, Transfer, iso
+from apps.pix.limits import Limits, Receiver, Setting, Used
 
 BALANCE_SORT = "BAL"
 MONTH_SORT = "MONTH#"
@@ -90,7 +93,7 @@ def entry_sort(seq: int) -> str:
 
 def balance_of(item: Item) -> Balance:
     """The balance that an item holds. Raises `Corrupted`."""
-    with _whole(item):
+    with whole(item):
         return Balance(
             account_id=item["account_id"]["S"],
             owner=item["owner_subject"]["S"],
@@ -103,7 +106,50 @@ def balance_of(item: Item) -> Balance:
             frozen="frozen" in item,
             status=_one_of(get_args(AccountStatus), item["status"]["S"]),
             pending_credits=int(item["pending_credits"]["N"]),
+            holder=_one_of(get_args(Receiver), item["holder"]["S"]),
+            limits=_limits_of(item["limits"]["S"]) if "limits" in item else None,
+            used=_used_of(item["used"]["S"]),
         )
+
+
+def limits_text(limits: Limits | None) -> str | None:
+    """A holder's limits as one attribute; without a wish there is none."""
+    if limits is None:
+        return None
+    return json.dumps({name: _setting_list(each) for name, each in vars(limits).items()})
+
+
+def used_text(used: Used) -> str:
+    """What counts against the limits, as one attribute."""
+    return json.dumps(dict(used.periods))
+
+
+def _setting_list(setting: Setting) -> list[int | str]:
+    if setting.following is None or setting.follows_at is None:
+        return [setting.value]
+    return [setting.value, setting.following, iso(setting.follows_at)]
+
+
+def _limits_of(written: str) -> Limits:
+    said = json.loads(written)
+    return Limits(**{each.name: _setting_of(said[each.name]) for each in fields(Limits)})
+
+
+def _setting_of(said: list[Any]) -> Setting:
+    value, *following = said
+    if not following:
+        return Setting(_whole_number(value))
+    return Setting(_whole_number(value), _whole_number(following[0]), datetime.fromisoformat(following[1]))
+
+
+def _used_of(written: str) -> Used:
+    return Used(tuple(sorted((name, _whole_number(cents)) for name, cents in json.loads(written).items())))
+
+
+def _whole_number(said: object) -> int:
+    if type(said) is not int:
+        raise ValueError("no whole number")
+    return said
 
 
 def balance_or_halted(item: Item) -> Balance:
@@ -131,7 +177,7 @@ def entry_item(entry: Entry) -> dict[str, Attribute]:
 
 def entry_of(item: Item) -> Entry:
     """The entry that an item holds. Raises `Corrupted`."""
-    with _whole(item):
+    with whole(item):
         return Entry(
             account_id=item["account_id"]["S"],
             seq=int(item["seq"]["N"]),
@@ -155,7 +201,7 @@ def opening_item(opening: MonthOpening) -> dict[str, Attribute]:
 
 def opening_of(item: Item) -> MonthOpening:
     """What a month begins with. Raises `Corrupted`."""
-    with _whole(item):
+    with whole(item):
         return MonthOpening(
             account_id=item["account_id"]["S"],
             month=item["month"]["S"],
@@ -184,7 +230,7 @@ def transfer_item(transfer: Transfer) -> dict[str, Attribute]:
 
 def transfer_of(item: Item) -> Transfer:
     """The transfer that an item holds. Raises `Corrupted`."""
-    with _whole(item):
+    with whole(item):
         return Transfer(
             transfer_id=item["transfer_id"]["S"],
             kind=_one_of(get_args(Kind), item["kind"]["S"]),
@@ -212,6 +258,8 @@ def transfer_of(item: Item) -> Transfer:
             sent_order=_optional(item, "sent_order"),
             message_id=_optional(item, "message_id"),
             accepted_at=_optional(item, "accepted_at"),
+            limit_period=_optional(item, "limit_period"),
+            charge_id=_optional(item, "charge_id"),
         )
 
 
@@ -228,13 +276,13 @@ def found_of(item: Item | None) -> Transfer | Mark | None:
     if item is None:
         return None
     if "refused" in item:
-        with _whole(item):
+        with whole(item):
             return Mark(int(item["refused"]["N"]), item["problem"]["S"])
     return transfer_of(item)
 
 
 @contextmanager
-def _whole(item: Item) -> Iterator[None]:
+def whole(item: Item) -> Iterator[None]:
     """Says of an item that cannot be read which one it is, and why; the values stay unsaid."""
     try:
         yield

@@ -15,16 +15,18 @@ from typing import Any
 from apps.kit import dynamo
 from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
 from apps.kit.turns import GoOn, Turn, Turns
-from apps.ledger import account, items, outbox, returns
+from apps.ledger import account, charge, charges, items, outbox, returns
 from apps.ledger import transfer as rules
 from apps.ledger.account import Balance, Posting, Refusal
+from apps.ledger.charge import Charge
+from apps.ledger.charges import Charges
 from apps.ledger.committer import BATCH, Balances, Committer, Found, Job, Known, Unread
 from apps.ledger.group import AGAIN, Action, Decided, Writing
 from apps.ledger.items import Mark, attributes, number, text
 from apps.ledger.transfer import Attempt, Change, Order, Sent, Status, Transfer
 
 StatusRule = Callable[[Balance, str], Posting | None]
-"""`account.block`, `account.unblock` or `account.close`."""
+"""`account.block`, `account.unblock`, `account.close`, or `account.limit` with what is wished."""
 
 READ_SECONDS = 4.0
 """Nobody waits longer for a turn to read; the read itself has an end of its own."""
@@ -59,11 +61,12 @@ class Clock:
 @dataclass(frozen=True)
 class Standing:
     """What stands at a transfer's id, and on the accounts that it concerns, as one call read it; and, for a
-    return, the original."""
+    return, the original; and the charge that is to be paid."""
 
     found: Transfer | Mark | None
     balances: Mapping[str, Balance]
     original: Transfer | None = None
+    charge: Charge | None = None
 
 
 class Superseded(Exception):  # noqa: N818
@@ -95,6 +98,7 @@ class Ledger:
     ) -> None:
         self._client = client
         self._tables = tables
+        self.charges = Charges(client, tables.transactions)
         self._shards = outbox_shards
         self.clock = clock or Clock()
         self._known = Known()
@@ -163,7 +167,7 @@ class Ledger:
         earlier send may stand), `Superseded`, `Unavailable` (nothing was written) or `OutcomeUnknown`.
         """
         assert not isinstance(first.found, Transfer)
-        wish = _Hold(self, order, first.found, lifetime, render, first.original)
+        wish = _Hold(self, order, first.found, lifetime, render, first.original, first.charge)
         read = {each: first.balances.get(each) for each in (order.payer, order.payee)}
         job = Job(order.transfer_id, wish, deadline, found=first.found, balances=read)
         self._holds.take(job)
@@ -236,43 +240,75 @@ class Ledger:
         leave without asking first. Raises `account.Frozen`, `Unavailable`, or `OutcomeUnknown`, and then
         nobody may: whoever finds it SENT asks.
         """
-        made: list[str] = []
+        ((outcome, mine),) = self.send_together([transfer_id], prepare, deadline)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome, mine
+
+    def send_together(
+        self,
+        transfer_ids: Sequence[str],
+        prepare: Callable[[Transfer, Attempt], Sent],
+        deadline: Deadline,
+    ) -> list[tuple[Transfer | Exception | None, bool]]:
+        """Makes many payments SENT in as few transactions as there can be: for each what `send` gives for it
+        or raises. None of them fails another. What `prepare` raises is the outcome of that one."""
+        made: set[str] = set()
 
         def sent(held: Transfer, balances: Mapping[str, Balance]) -> Change | None:
             if not held.by_spi:
                 return None
             attempt = self.clock.attempt()
             leaving = prepare(held, attempt)
-            made.append(leaving.message_id)
+            made.add(leaving.message_id)
             return rules.send(held, _payer(held, balances), leaving, attempt)
 
-        job = Job(transfer_id, _Decision(self, sent, ()), deadline)
-        self._committer.to_the_end([job], Known())
-        found = job.outcome()
-        return found, found is not None and found.status == "SENT" and found.message_id in made
+        outcomes = self._decided_together(
+            {each: _Decision(self, sent, ()) for each in transfer_ids}, deadline
+        )
+        return [
+            (found, isinstance(found, Transfer) and found.status == "SENT" and found.message_id in made)
+            for found in (outcomes[each] for each in transfer_ids)
+        ]
 
     def arrive(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
         """Settles a payment that the SPI has settled. Raises what `settle` raises."""
-        return self._answered(transfer_id, self._settled, deadline)
+        (outcome,) = self.answer_together([(transfer_id, None)], deadline)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def turn_down(self, transfer_id: str, reason: str, deadline: Deadline) -> Transfer | None:
         """Gives the money of a payment back that the SPI has rejected for good. Raises what `settle`
         raises."""
+        (outcome,) = self.answer_together([(transfer_id, reason)], deadline)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-        def rejected(sent: Transfer, balances: Mapping[str, Balance]) -> Change:
-            return rules.reject(sent, _payer(sent, balances), reason, self.clock.attempt())
+    def answer_together(
+        self, answers: Sequence[tuple[str, str | None]], deadline: Deadline
+    ) -> list[Transfer | Exception | None]:
+        """Decides payments that the SPI has decided, in as few transactions as there can be: without a reason
+        it has settled them, else rejected for good. For each what `arrive` gives for it or raises."""
+        wishes = {
+            transfer_id: _Decision(
+                self, self._settled if reason is None else self._rejected(reason), (), "SENT"
+            )
+            for transfer_id, reason in answers
+        }
+        outcomes = self._decided_together(wishes, deadline)
+        return [outcomes[transfer_id] for transfer_id, _ in answers]
 
-        return self._answered(transfer_id, rejected, deadline)
+    def _decided_together(
+        self, wishes: Mapping[str, "_Decision"], deadline: Deadline
+    ) -> dict[str, Transfer | Exception | None]:
+        jobs = {transfer_id: Job(transfer_id, wish, deadline) for transfer_id, wish in wishes.items()}
+        self._committer.to_the_end(list(jobs.values()), Known())
+        return {transfer_id: _outcome(job) for transfer_id, job in jobs.items()}
 
-    def _answered(
-        self,
-        transfer_id: str,
-        change: Callable[[Transfer, Mapping[str, Balance]], Change | None],
-        deadline: Deadline,
-    ) -> Transfer | None:
-        job = Job(transfer_id, _Decision(self, change, (), "SENT"), deadline)
-        self._committer.to_the_end([job], Known())
-        return job.outcome()
+    def _rejected(self, reason: str) -> Callable[[Transfer, Mapping[str, Balance]], Change]:
+        return lambda sent, balances: rules.reject(sent, _payer(sent, balances), reason, self.clock.attempt())
 
     def expire(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
         """Gives the money of a hold back whose time is over. Raises what `settle` raises."""
@@ -332,8 +368,8 @@ class Ledger:
         return [item["transfer_id"]["S"] for item in answer["Items"]]
 
     def change_status(self, account_id: str, rule: StatusRule, deadline: Deadline) -> tuple[Balance, bool]:
-        """Blocks, unblocks or closes an account: gives the balance as it stands then, and whether this call
-        changed it. Doing it twice is doing it once, so any failure may simply be repeated.
+        """Blocks, unblocks, closes or limits an account: gives the balance as it stands then, and whether
+        this call changed it. Doing it twice is doing it once, so any failure may simply be repeated.
 
         Raises `LookupError` without such an account, `Refusal`, `Unavailable` or `OutcomeUnknown`.
         """
@@ -455,6 +491,7 @@ class Ledger:
         """The writes of a hold beside its posting."""
         return [
             *self._put_held(change.transfer, seen),
+            *self._taken(change.transfer),
             *self._returnable(change),
             self._outbox_row(change),
         ]
@@ -463,6 +500,7 @@ class Ledger:
         """The writes of a decision beside its postings."""
         return [
             self._leave(change.transfer) if change.transfer.status == "SENT" else self._decide(change),
+            *self._taken(change.transfer),
             *self._returnable(change),
             self._outbox_row(change),
         ]
@@ -554,6 +592,9 @@ class Ledger:
                 ":last_hash": after.last_hash,
                 ":status": after.status,
                 ":pending_credits": after.pending_credits,
+                ":holder": after.holder,
+                ":used": items.used_text(after.used),
+                ":limits": items.limits_text(after.limits),
             }
         )
         condition = "attribute_not_exists(pk)"
@@ -565,7 +606,8 @@ class Ledger:
             items.balance_key(after.account_id),
             "SET account_id = :account_id, owner_subject = :owner, seq = :seq, available = :available, "
             "on_hold = :on_hold, opened_at = :opened_at, #month = :month, last_hash = :last_hash, "
-            "#status = :status, pending_credits = :pending_credits",
+            "#status = :status, pending_credits = :pending_credits, holder = :holder, used = :used"
+            f"{', limits = :limits' if ':limits' in values else ''}",
             condition,
             values=values,
             names={"#month": "month", "#status": "status"},
@@ -597,6 +639,13 @@ class Ledger:
             )
         ]
 
+    def _taken(self, transfer: Transfer) -> list[Action]:
+        """What a hold does to the charge that it pays, and what its rejection does."""
+        if transfer.charge_id is None or transfer.status not in {"HELD", "REJECTED"}:
+            return []
+        write = charges.take if transfer.status == "HELD" else charges.give_back
+        return [write(self._tables.transactions, transfer.charge_id, transfer.transfer_id)]
+
     def _outbox_row(self, change: Change) -> Action:
         row = outbox.row_of(change.event, change.transfer, self._shards)
         return _put(self._tables.events, row.item(), **_ABSENT)
@@ -620,7 +669,8 @@ class _Look(Turn[Standing]):
 class _Hold:
     """Sets money aside. `seen` is what the request read first at its transfer's id: the mark that the hold's
     own condition names, so that no attempt in flight anywhere can commit after a refusal. `original` is what
-    a return gives back from, as the request read it; each further attempt reads it again."""
+    a return gives back from and `charge` what is paid, as the request read it; each further attempt reads it
+    again."""
 
     ledger: Ledger
     order: Order
@@ -628,6 +678,7 @@ class _Hold:
     lifetime: timedelta
     render: Callable[[Transfer], str]
     original: Transfer | None
+    charge: Charge | None
 
     def accounts(self, _: Found | Unread) -> Iterable[str]:
         """Payer and payee."""
@@ -643,7 +694,17 @@ class _Hold:
         self.seen = found
         payer, payee = balances.get(self.order.payer), balances.get(self.order.payee)
         attempt = self.ledger.clock.attempt()
-        if self.order.original_transfer_id is None:
+        if self.order.charge_id is not None:
+            asked, self.charge = self.charge, None
+            change = charge.hold(
+                self.order,
+                asked or self.ledger.charges.find(self.order.charge_id),
+                payer,
+                payee,
+                lifetime=self.lifetime,
+                attempt=attempt,
+            )
+        elif self.order.original_transfer_id is None:
             change = rules.hold(self.order, payer, payee, self.lifetime, attempt)
         else:
             original, self.original = self.original, None

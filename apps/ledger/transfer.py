@@ -19,6 +19,8 @@ from apps.kit.events import Event
 from apps.ledger import account
 from apps.ledger.account import Balance, Posting, Refusal
 from apps.ledger.entries import AccountStatus
+from apps.pix import limits
+from apps.pix.limits import OverLimit, Receiver
 
 Status = Literal["HELD", "SENT", "SETTLED", "REJECTED"]
 Kind = Literal["transfer", "grant", "return"]
@@ -48,7 +50,9 @@ LONGEST_LOOK = timedelta(minutes=5)
 class Order:
     """What a caller asks for, checked for shape. `subject` is who asks, empty for the bank itself;
     `end_to_end_id` is made once per request. `payment` is there for a Pix to another bank, whose payee is an
-    item of `settlement`: what the order will say of who pays and who is paid, as one text.
+    item of `settlement`: what the order will say of who pays and who is paid, as one text. `receiver` is then
+    what kind of person is paid there; who is paid here says so on the balance. `charge_id` is the charge
+    that is paid.
     """
 
     transfer_id: str
@@ -63,6 +67,8 @@ class Order:
     request_id: str | None
     original_transfer_id: str | None = None
     payment: str | None = field(default=None, repr=False)
+    receiver: Receiver = "natural"
+    charge_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,8 @@ class Transfer:
     `original_transfer_id` is what a return gives back from, and `returnable_cents` what is left to give back:
     the whole amount of a transfer once it is SETTLED, nothing of a grant or a return. `payment` is that of
     the order; `sent_order`, `message_id` and `accepted_at` are there from SENT on and never change.
+    `limit_period` is the period whose limit the amount counts in, and `charge_id` the charge that is taken,
+    until the transfer is REJECTED.
     """
 
     transfer_id: str
@@ -104,13 +112,15 @@ class Transfer:
     request_hash: str
     request_id: str | None
     event_id: str
-    answer: str = ""
+    answer: str = field(default="", repr=False)
     original_transfer_id: str | None = None
     returnable_cents: int = 0
     payment: str | None = field(default=None, repr=False)
     sent_order: str | None = field(default=None, repr=False)
     message_id: str | None = None
     accepted_at: str | None = None
+    limit_period: str | None = None
+    charge_id: str | None = None
 
     @property
     def by_spi(self) -> bool:
@@ -163,7 +173,10 @@ def iso(moment: datetime) -> str:
 def hold(
     order: Order, payer: Balance | None, payee: Balance | None, lifetime: timedelta, attempt: Attempt
 ) -> Change:
-    """Sets the payer's money aside for the payee. Raises `Refusal`."""
+    """Sets the payer's money aside for the payee, and counts it against the payer's limits. Raises `Refusal`.
+
+    A return and a grant count in no limit: neither is a payment that somebody could be made to make.
+    """
     if payer is None or payer.owner != order.subject:
         raise Refusal("account_not_found", "You have no such account.")
     if order.payer == order.payee:
@@ -174,6 +187,12 @@ def hold(
         # A block may be over by the time of settling; this is for good.
         raise Refusal("payee_closed", "The account that would be paid is closed.")
     _check_parties(order, payer, payee)
+    posting = account.hold(payer, order.amount_cents, order.transfer_id, attempt.at)
+    period = None
+    if order.kind == "transfer" and not payer.internal:
+        receiver = payee.holder if order.payment is None else order.receiver
+        period = _period(payer, receiver, order.amount_cents, attempt.now)
+        posting = account.counted(posting, payer.used.plus(period, order.amount_cents))
     transfer = Transfer(
         transfer_id=order.transfer_id,
         kind=order.kind,
@@ -196,8 +215,8 @@ def hold(
         event_id=attempt.event_id,
         original_transfer_id=order.original_transfer_id,
         payment=order.payment,
+        limit_period=period,
     )
-    posting = account.hold(payer, order.amount_cents, order.transfer_id, attempt.at)
     return Change(transfer, (posting,), _event(transfer, attempt))
 
 
@@ -250,12 +269,17 @@ def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: A
 
 
 def reject(transfer: Transfer, payer: Balance, reason: str, attempt: Attempt) -> Change:
-    """Gives held money back to the payer and says why; what a return had taken of its original can be
-    returned again. What is SENT is rejected only because the SPI has said so. Raises `Frozen`."""
+    """Gives held money back to the payer and says why, and what it took of the limit if its period still
+    goes on; what a return had taken of its original can be returned again. What is SENT is rejected only
+    because the SPI has said so. Raises `Frozen`.
+    """
     assert transfer.status in {"HELD", "SENT"}
     _check_parties(transfer, payer, None)
     rejected = _decided(transfer, "REJECTED", reason, attempt)
     posting = account.release(payer, transfer.amount_cents, transfer.transfer_id, attempt.at)
+    if transfer.limit_period is not None:
+        left = payer.used.minus(transfer.limit_period, transfer.amount_cents)
+        posting = account.counted(posting, left)
     given_back = None
     if transfer.original_transfer_id is not None:
         given_back = Returnable(transfer.original_transfer_id, transfer.amount_cents)
@@ -280,6 +304,23 @@ def partition_key(transfer: Transfer) -> str:
     """The Kafka key of all events of a transfer: the account that is credited, so that one worker can
     batch its credits. Payments to another bank have one each: `settlement` is many items already."""
     return transfer.transfer_id if transfer.by_spi else transfer.payee
+
+
+def _period(payer: Balance, receiver: Receiver, amount_cents: int, now: datetime) -> str:
+    """The period that the amount counts in. Raises `Refusal` `limit_exceeded` with what is left."""
+    try:
+        return limits.use(payer.allowed, receiver, payer.used, amount_cents, now).name
+    except OverLimit as over:
+        raise Refusal(
+            "limit_exceeded",
+            "The amount is more than what is left of your limit.",
+            {
+                "limit": over.period.limit,
+                "limit_cents": over.limit_cents,
+                "left_cents": over.left_cents,
+                "period_ends_at": iso(over.period.ends_at),
+            },
+        ) from over
 
 
 def _check_parties(named: Order | Transfer, payer: Balance, payee: Balance | None) -> None:

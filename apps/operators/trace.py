@@ -4,6 +4,7 @@ What a person wrote is masked; of accounts only their ids show. Log lines join w
 named: one file per service, one JSON object a line, found by the request's id and by the transfer's.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from apps.ledger.transfer import Transfer, iso
 from apps.operators.outcome import masked
 
 Line = dict[str, object]
-ORDER = ("request", "refusal", "log", "entry", "decision", "event")
+ORDER = ("request", "refusal", "log", "entry", "rail", "decision", "event")
 """What is of one millisecond is shown in this order."""
 
 
@@ -50,7 +51,7 @@ class Tracer:
                 "request_id": None,
                 "timeline": [_refusal(found), *told],
             }
-        lines = [*_request(found), *self._entries(found), *self._events(found), *told]
+        lines = [*_request(found), *_rail(found), *self._entries(found), *self._events(found), *told]
         return {
             "transfer_id": transfer_id,
             "status": found.status,
@@ -151,6 +152,23 @@ def _request(transfer: Transfer) -> Iterator[Line]:
             "reason": transfer.reason,
             "returnable_cents": transfer.returnable_cents,
         }
+
+
+def _rail(transfer: Transfer) -> Iterator[Line]:
+    """The order of a Pix to another bank: its bytes name people, so they are told by their hash alone. What
+    the SPI said to it is in the sender's log."""
+    if transfer.sent_order is None or transfer.accepted_at is None:
+        return
+    order = transfer.sent_order.encode()
+    yield {
+        "at": transfer.accepted_at,
+        "what": "rail",
+        "rail_message": "pacs.008",
+        "message_id": transfer.message_id,
+        "end_to_end_id": transfer.end_to_end_id,
+        "bytes": len(order),
+        "sha256": hashlib.sha256(order).hexdigest(),
+    }
 
 
 def _refusal(mark: Mark) -> Line:

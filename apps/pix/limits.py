@@ -3,7 +3,8 @@
 Source: IN BCB 512/2024 and IN 669/2025. Limits are per period, not per operation, since 2023. Towards a
 natural person the day and the night have a limit each; towards a legal person one limit holds for the whole
 day. The night is one period although it has two dates: it is named for the evening on which it begins. A
-customer lowers a limit at once and raises it after a wait. `now` is always given by the caller.
+customer lowers a limit at once and raises it after a wait. Limits are an account's (Resolução BCB 142/2021
+says so of the night's). `now` is always given by the caller.
 """
 
 from collections.abc import Mapping
@@ -69,8 +70,51 @@ class Limits:
 
     def of(self, name: LimitName, now: datetime) -> int:
         """The limit that holds now."""
+        return self.setting(name).at(now)
+
+    def setting(self, name: LimitName) -> Setting:
+        """One limit, with what may follow."""
         settings: Mapping[LimitName, Setting] = {"day": self.day, "night": self.night, "legal": self.legal}
-        return settings[name].at(now)
+        return settings[name]
+
+
+USUAL = Limits(day=Setting(500_000), night=Setting(NIGHT_LIMIT_CENTS), legal=Setting(500_000))
+"""What an account begins with: R$ 5,000.00 by day and for a legal person, less at night."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """What was sent in the latest period of each limit, by the period's name."""
+
+    periods: tuple[tuple[str, int], ...] = ()
+
+    def of(self, period: str) -> int:
+        """Centavos sent in a period; nothing is known any more of one that another has followed."""
+        return dict(self.periods).get(period, 0)
+
+    def plus(self, period: str, cents: int) -> "Used":
+        """The same with so much more sent. A period ends the count of the one before it."""
+        others = tuple(each for each in self.periods if _limit_of(each[0]) != _limit_of(period))
+        return Used(tuple(sorted((*others, (period, self.of(period) + cents)))))
+
+    def minus(self, period: str, cents: int) -> "Used":
+        """The same with so much given back, if the period is still the latest of its limit."""
+        used = dict(self.periods)
+        if period not in used:
+            return self
+        assert used[period] >= cents, f"{period}: more is given back than was used"
+        used[period] -= cents
+        # Nothing is left out, not even zero: nobody goes back to the period before.
+        return Used(tuple(sorted(used.items())))
+
+    def not_before(self, period: "Period") -> "Period":
+        """The period, or the later one that somebody with a clock ahead of this one has begun."""
+        names = [name for name, _ in self.periods if _limit_of(name) == period.limit]
+        return replace(period, name=max([period.name, *names]))
+
+
+NOTHING_USED = Used()
+"""Before the first payment."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +141,27 @@ def period(limits: Limits, receiver: Receiver, now: datetime) -> Period:
     return _period("day", today, _at(today, starts))
 
 
-def use(limits: Limits, receiver: Receiver, used_cents: int, amount_cents: int, now: datetime) -> Period:
+def use(limits: Limits, receiver: Receiver, used: Used, amount_cents: int, now: datetime) -> Period:
     """The period that has room for this amount beside what was used in it. Raises `OverLimit`.
 
     One transfer cannot exceed what is left, whatever the limit per period: that is the limit per transfer.
     """
     assert amount_cents > 0, "an amount is above zero"
-    found = period(limits, receiver, now)
+    found = used.not_before(period(limits, receiver, now))
     limit = limits.of(found.limit, now)
-    if used_cents + amount_cents > limit:
-        raise OverLimit(found, limit, max(0, limit - used_cents))
+    if used.of(found.name) + amount_cents > limit:
+        raise OverLimit(found, limit, max(0, limit - used.of(found.name)))
+    return found
+
+
+def next_period(limits: Limits, name: LimitName, now: datetime) -> Period:
+    """The period of a limit that is now, or that comes next."""
+    if name == "legal":
+        return period(limits, "legal", now)
+    found = period(limits, "natural", now)
+    while found.limit != name:
+        # Once more when the night begins later by then.
+        found = period(limits, "natural", found.ends_at)
     return found
 
 
@@ -117,7 +172,7 @@ def changed(limits: Limits, name: LimitName, to_cents: int, now: datetime) -> Li
     """
     if not 0 <= to_cents <= MAX_LIMIT_CENTS:
         raise BadLimit("must be from zero to R$ 10 billion")
-    before: Setting = {"day": limits.day, "night": limits.night, "legal": limits.legal}[name]
+    before = limits.setting(name)
     after = _changed(before.settled(now), to_cents, now, at_once=to_cents <= before.at(now))
     match name:
         case "day":
@@ -137,7 +192,14 @@ def night_moved(limits: Limits, hour: int, now: datetime) -> Limits:
 
 
 def _changed(setting: Setting, to: int, now: datetime, *, at_once: bool) -> Setting:
-    return Setting(to) if at_once else Setting(setting.value, to, now + RAISE_WAIT)
+    if at_once:
+        return Setting(to)
+    # Who wishes the same again waits no longer for it.
+    return setting if setting.following == to else Setting(setting.value, to, now + RAISE_WAIT)
+
+
+def _limit_of(period: str) -> str:
+    return period.partition("/")[2]
 
 
 def _period(limit: LimitName, named_for: date, ends_at: datetime) -> Period:

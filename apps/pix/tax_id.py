@@ -39,6 +39,11 @@ def normalised(text: str) -> str:
     return bare
 
 
+def kind(tax_id: str) -> Literal["natural", "legal"]:
+    """Whose document it is: a person's CPF or a company's CNPJ, without punctuation."""
+    return "natural" if len(tax_id) == 11 else "legal"
+
+
 def masked(tax_id: str) -> str:
     """The id as others may see it: `***.456.789-**` for people, companies in full."""
     if len(tax_id) == 11:

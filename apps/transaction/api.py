@@ -1,14 +1,14 @@
 """Transfers over HTTP: ask for one, return one, look at it, list an account's."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from apps.kit.dynamo import Deadline
 from apps.kit.logs import request_id
@@ -18,6 +18,17 @@ from apps.kit.problems import CODES, Problem, responses
 from apps.kit.service import CallerDep, IdempotencyKeyDep
 from apps.ledger.account import Refusal
 from apps.ledger.transfer import Transfer
+from apps.pix import outgoing, participants
+from apps.pix.rejections import in_words
+from apps.pix.tax_id import masked, normalised
+from apps.transaction.destination import (
+    BankAccount,
+    Destination,
+    LookUpCode,
+    LookUpFailed,
+    PixKey,
+    QrCode,
+)
 from apps.transaction.listing import Cursor, Direction, Listing
 from apps.transaction.request import SECONDS, Answer, GivingBack, KeyReused, Payment, Transfers, Unknown
 
@@ -32,6 +43,20 @@ HOLD_REFUSALS = (
     "payee_not_found",
     "payee_closed",
 )
+DESTINATION_REFUSALS = (
+    "invalid_key",
+    "key_not_found",
+    "key_refused",
+    "payee_takes_no_pix",
+    "qr_code_tampered",
+    "qr_code_foreign",
+    "qr_code_invalid",
+    "qr_code_unknown",
+    "qr_code_expired",
+    "qr_code_paid",
+    "qr_code_amount",
+)
+LOOK_UP_FAILURES = ("lookup_limited", "dict_unavailable", "dict_timeout", "dict_bad_answer")
 RETURN_REFUSALS = (
     "transfer_not_found",
     "not_the_payee",
@@ -59,12 +84,57 @@ def _service(request: Request) -> TransferService:
 ServiceDep = Annotated[TransferService, Depends(_service)]
 
 
-class ToAccount(BaseModel):
-    """Somebody's account here."""
+class ToBank(BaseModel):
+    """An account at any bank that takes part in Pix."""
 
     model_config = ConfigDict(extra="forbid")
 
-    account: UUID
+    ispb: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{8}$")] = Field(examples=["60701190"])
+    branch: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}$")] = Field(
+        description="Without its check digit", examples=["0001"]
+    )
+    number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{1,20}$")] = Field(
+        description="With its check digit, without a dash", examples=["123456789"]
+    )
+    account_type: Literal["CACC", "SVGS", "TRAN"]
+    tax_id: Annotated[str, StringConstraints(max_length=20), AfterValidator(normalised)] = Field(
+        description="The holder's CPF or CNPJ", examples=["529.982.247-25"]
+    )
+    name: Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=PRINTABLE)] = Field(
+        examples=["Maria da Silva"]
+    )
+
+
+class To(BaseModel):
+    """Who is paid: an account here, whoever has a Pix key, an account by its data, or whoever made a QR code.
+    One of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    account: UUID | None = None
+    key: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = Field(
+        default=None, description="In any usual spelling", examples=["(11) 98765-4321"]
+    )
+    bank: ToBank | None = None
+    qr_code: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512)] | None = (
+        Field(default=None, description="The text of a QR code (Pix copia e cola)")
+    )
+
+    def destination(self, authorization: str) -> Destination:
+        """The same for the rules. `authorization` is the caller's, for looking a key up."""
+        if self.key is not None:
+            return PixKey(self.key, authorization)
+        if self.qr_code is not None:
+            return QrCode(self.qr_code, authorization)
+        if self.bank is not None:
+            return BankAccount(**self.bank.model_dump())
+        return str(self.account)
+
+
+def _one(to: To) -> To:
+    if sum(each is not None for each in (to.account, to.key, to.bank, to.qr_code)) != 1:
+        raise ValueError("name one of: account, key, bank, qr_code")
+    return to
 
 
 class RequestTransfer(BaseModel):
@@ -73,7 +143,7 @@ class RequestTransfer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     from_account: UUID
-    to: ToAccount
+    to: Annotated[To, AfterValidator(_one)]
     amount_cents: AmountCents
     description: Annotated[str, StringConstraints(min_length=1, max_length=140, pattern=PRINTABLE)] | None = (
         Field(default=None, examples=["Almoço"])
@@ -91,21 +161,41 @@ class ReturnTransfer(BaseModel):
     )
 
 
+class PayeeInstitution(BaseModel):
+    """A participant of Pix. The name is missing where nobody here knows it."""
+
+    ispb: str
+    name: str | None
+
+
+class PayeeElsewhere(BaseModel):
+    """Who is paid at another bank, as the rules of Pix let a payer see it; `key` is the one that was used."""
+
+    name: str | None
+    document: str = Field(description="A person's is masked", examples=["***.982.247-**"])
+    institution: PayeeInstitution
+    key: str | None
+
+
 class TransferView(BaseModel):
-    """A transfer as payer and payee see it. `reason` says why a REJECTED one was. A return names the
-    transfer that it gives back from; of a settled transfer, `returnable_cents` can still be returned."""
+    """A transfer as payer and payee see it. `reason` says why a REJECTED one was, `reason_text` in words. A
+    Pix to another bank has a `payee` instead of `to_account`, and is SENT between HELD and its end. A return
+    names the transfer that it gives back from; of a settled transfer, `returnable_cents` can still be
+    returned."""
 
     transfer_id: UUID
     status: Literal["HELD", "SENT", "SETTLED", "REJECTED"]
     kind: Literal["transfer", "grant", "return"]
     from_account: str
-    to_account: str
+    to_account: str | None
+    payee: PayeeElsewhere | None
     amount_cents: int
     description: str | None
     end_to_end_id: str | None
     created_at: datetime
     decided_at: datetime | None
     reason: str | None
+    reason_text: str | None
     original_transfer_id: UUID | None
     returnable_cents: int
 
@@ -127,13 +217,28 @@ def rendered(transfer: Transfer) -> str:
     status_code=201,
     response_model=TransferView,
     responses=responses(
-        "idempotency_key_missing", "idempotency_key_reused", "same_account", *UNDECIDED, *HOLD_REFUSALS
+        "idempotency_key_missing",
+        "idempotency_key_reused",
+        "same_account",
+        "limit_exceeded",
+        *UNDECIDED,
+        *LOOK_UP_FAILURES,
+        *HOLD_REFUSALS,
+        *DESTINATION_REFUSALS,
     ),
 )
 def request_transfer(
-    body: RequestTransfer, caller: CallerDep, key: IdempotencyKeyDep, service: ServiceDep
+    body: RequestTransfer,
+    request: Request,
+    caller: CallerDep,
+    key: IdempotencyKeyDep,
+    service: ServiceDep,
 ) -> Response:
-    """Pay. The money is set aside before this answers (`HELD`) and reaches the payee moments later.
+    """Pay. The money is set aside before this answers (`HELD`) and reaches the payee moments later. To
+    another bank it goes by Pix, which takes some seconds; if it does not arrive, the money comes back.
+
+    What you send in a period counts against its limit (`GET /limits`), and what comes back because it could
+    not be sent counts no more: beyond it, `limit_exceeded` says what is left.
 
     An answer without `"final": true` decides nothing: repeat the request with the same Idempotency-Key
     until there is a 201 or a final problem.
@@ -142,7 +247,7 @@ def request_transfer(
         subject=caller.subject,
         key=key,
         from_account=str(body.from_account),
-        to_account=str(body.to.account),
+        to=body.to.destination(request.headers["authorization"]),
         amount_cents=body.amount_cents,
         description=body.description,
         request_id=request_id(),
@@ -244,6 +349,11 @@ def _answered(request: Callable[[], Answer]) -> Response:
         raise Problem(
             422, "idempotency_key_reused", "This Idempotency-Key belongs to another request.", final=True
         ) from reused
+    except LookUpFailed as failed:
+        status, _ = CODES[failed.code]
+        raise Problem(
+            status, failed.code, _LOOK_UP[failed.code], headers={"Retry-After": str(failed.retry_after)}
+        ) from failed
     except Unknown as unknown:
         raise Problem(
             504,
@@ -264,19 +374,43 @@ def refused(refusal: Refusal) -> Problem:
     return Problem(status, refusal.code, refusal.detail, final=True, facts=refusal.facts)
 
 
+_LOOK_UP: Mapping[LookUpCode, str] = {
+    "lookup_limited": "You looked up too many keys, or keys that nobody has.",
+    "dict_unavailable": "Keys cannot be looked up at the moment. Try again.",
+    "dict_timeout": "The DICT did not answer in time. Try again.",
+    "dict_bad_answer": "The DICT's answer cannot be used. Try again.",
+    "unavailable": "Keys cannot be looked up at the moment. Try again.",
+}
+
+
+def _payee(transfer: Transfer) -> dict[str, object] | None:
+    if transfer.payment is None:
+        return None
+    paid = outgoing.read(transfer.payment)
+    ispb = paid.creditor.ispb
+    return {
+        "name": paid.creditor.name,
+        "document": masked(paid.creditor.tax_id),
+        "institution": {"ispb": ispb, "name": participants.name_of(ispb, paid.debtor.ispb)},
+        "key": paid.key,
+    }
+
+
 def _view(transfer: Transfer) -> dict[str, object]:
     return {
         "transfer_id": transfer.transfer_id,
         "status": transfer.status,
         "kind": transfer.kind,
         "from_account": transfer.payer,
-        "to_account": transfer.payee,
+        "to_account": None if transfer.by_spi else transfer.payee,
+        "payee": _payee(transfer),
         "amount_cents": transfer.amount_cents,
         "description": transfer.description,
         "end_to_end_id": transfer.end_to_end_id,
         "created_at": transfer.created_at,
         "decided_at": transfer.decided_at,
         "reason": transfer.reason,
+        "reason_text": in_words(transfer.reason),
         "original_transfer_id": transfer.original_transfer_id,
         "returnable_cents": transfer.returnable_cents,
     }

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from apps.kit.dynamo import Deadline, OutcomeUnknown, Unavailable
-from apps.ledger import returns
+from apps.ledger import account, returns
 from apps.ledger.account import Refusal
 from apps.ledger.items import Mark
 from apps.ledger.store import Ledger, RefusedAfterUnknown, Standing, Superseded
 from apps.ledger.transfer import Order, Transfer
 from apps.pix import end_to_end_id
+from apps.transaction.destination import Destination, Destinations, Payee, said
 
 _TRANSFERS = uuid.UUID("2f0c2a5b-2a45-5e0a-8a55-b2fb3c0a3c03")
 SECONDS = 4
@@ -48,7 +49,7 @@ class Payment:
     subject: str
     key: str
     from_account: str
-    to_account: str
+    to: Destination
     amount_cents: int
     description: str | None
     request_id: str | None
@@ -61,7 +62,7 @@ class Payment:
     @property
     def request_hash(self) -> str:
         """SHA-256 of what was asked for, to tell a replay from another request under the same key."""
-        content = [self.from_account, {"account": self.to_account}, self.amount_cents, self.description]
+        content = [self.from_account, said(self.to), self.amount_cents, self.description]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -104,26 +105,49 @@ class Transfers:
     ispb: str
     lifetime: timedelta
     render: Callable[[Transfer], str]
+    destinations: Destinations
 
     def request(self, payment: Payment, deadline: Deadline) -> Answer:
         """Holds the money, or repeats what this key was answered before.
 
-        Raises `Refusal` (final: its mark stands), `KeyReused`, `Unknown` or `Unavailable` (nothing done).
+        Who is paid is found out only after that read, and for a payer who has the money. Raises `Refusal`
+        (final: its mark stands), `KeyReused`, `Unknown`, and where nothing is done `LookUpFailed` or
+        `Unavailable`.
         """
-        first = self.ledger.standing(payment.transfer_id, (payment.from_account, payment.to_account))
+        payee = Payee(_balance_to_credit(payment))
+        first = self.ledger.standing(payment.transfer_id, (payment.from_account, payee.account_id))
         if isinstance(first.found, Transfer):
             return _replay(first.found, payment.request_hash)
+        end_to_end = end_to_end_id.new(self.ispb, self.ledger.clock.now())
+        if not isinstance(payment.to, str):
+            try:
+                self._check_payer(payment, first)
+                payee = self.destinations.payee(
+                    payment.to,
+                    payer=payment.from_account,
+                    transfer_id=payment.transfer_id,
+                    end_to_end_id=end_to_end,
+                    amount_cents=payment.amount_cents,
+                )
+            except Refusal as refusal:
+                return self._refuse(payment.transfer_id, payment.request_hash, first.found, refusal)
+            if payee.payment is None:
+                read = self.ledger.standing(payment.transfer_id, (payment.from_account, payee.account_id))
+                first = Standing(first.found, read.balances, charge=payee.charge)
         order = Order(
             transfer_id=payment.transfer_id,
             kind="transfer",
             subject=payment.subject,
             payer=payment.from_account,
-            payee=payment.to_account,
+            payee=payee.account_id,
             amount_cents=payment.amount_cents,
             description=payment.description,
-            end_to_end_id=end_to_end_id.new(self.ispb, self.ledger.clock.now()),
+            end_to_end_id=end_to_end,
             request_hash=payment.request_hash,
             request_id=payment.request_id,
+            payment=payee.payment,
+            receiver=payee.receiver,
+            charge_id=payee.charge.charge_id if payee.charge is not None else None,
         )
         return self._hold(order, first, deadline)
 
@@ -157,6 +181,13 @@ class Transfers:
         )
         return self._hold(order, Standing(first.found, read.balances, read.original), deadline)
 
+    def _check_payer(self, payment: Payment, first: Standing) -> None:
+        """What the hold would refuse anyway costs nobody a look-up. Raises `Refusal`."""
+        payer = first.balances.get(payment.from_account)
+        if payer is None or payer.owner != payment.subject:
+            raise Refusal("account_not_found", "You have no such account.")
+        account.hold(payer, payment.amount_cents, payment.transfer_id, self.ledger.clock.attempt().at)
+
     def _hold(self, order: Order, first: Standing, deadline: Deadline) -> Answer:
         seen = first.found
         assert not isinstance(seen, Transfer)
@@ -183,6 +214,13 @@ class Transfers:
         if transfer is None:
             raise refusal
         return _replay(transfer, request_hash)
+
+
+def _balance_to_credit(payment: Payment) -> str:
+    """The balance that the payment goes to, as far as its request says: read along with the payer's."""
+    if isinstance(payment.to, str):
+        return payment.to
+    return account.internal_item(account.SETTLEMENT, payment.transfer_id)
 
 
 def _replay(transfer: Transfer, request_hash: str, *, replayed: bool = True) -> Answer:

@@ -31,7 +31,9 @@ ACCOUNTS = 1000
 CLIENTS = (1, 8, 32)
 SECONDS = 5.0
 SEED = 1
-GRANT_CENTS = 100_000_000
+GRANT_CENTS = 1_000_000
+LEAF_CENTS = 60
+"""So little that even at night no account pays more than the R$ 1,000.00 that it may."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,13 @@ async def prepare(clients: Clients, console: Console) -> list[str]:
     accounts = await clients.open_accounts(cpf(SEED), ACCOUNTS, connections=8)
     console.print("putting money on each")
     width = 31
-    share = GRANT_CENTS // (2 * width)
     stems, leaves = accounts[1 : width + 1], accounts[width + 1 :]
     # The grant settles moments after the first account opens; until then paying is refused, so wait for it.
     await clients.wait_for_money(accounts[0])
+    share = LEAF_CENTS * (2 + len(leaves) // width)
     await clients.pay([(accounts[0], stem, share) for stem in stems], connections=1)
     await clients.pay(
-        [(stems[place % width], leaf, 10_000) for place, leaf in enumerate(leaves)], connections=8
+        [(stems[place % width], leaf, LEAF_CENTS) for place, leaf in enumerate(leaves)], connections=8
     )
     return accounts
 

@@ -38,6 +38,10 @@ class Api:
         """Ends something."""
         return _answer(self._session.delete(self._url + path, timeout=TIMEOUT_SECONDS))
 
+    def put(self, path: str, body: dict[str, Any]) -> Answer:
+        """Makes something so."""
+        return _answer(self._session.put(self._url + path, json=body, timeout=TIMEOUT_SECONDS))
+
     def post(self, path: str, body: dict[str, Any], key: str | None = None) -> Answer:
         """Asks for something once; `key` makes it the repetition of an earlier request."""
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}

@@ -51,6 +51,8 @@ DEFAULTS: Mapping[str, str] = {
     # No DICT but the simulator's, and its largest category of participants.
     "dict_url": "",
     "dict_category": "A",
+    # Nor any SPI.
+    "spi_url": "",
 }
 """Settings of this environment. A variable of the same name in capitals changes one."""
 

@@ -1,6 +1,8 @@
-"""The bank in fifty lines: what each customer is told, and what every account and transfer is then."""
+"""The bank in few lines: what each customer is told, and what every account and transfer is then."""
 
+from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 
 @dataclass
@@ -9,6 +11,8 @@ class Account:
     available: int = 0
     on_hold: int = 0
     status: str = "ACTIVE"
+    limits: dict[str, int] = field(default_factory=lambda: {"day": 500_000, "night": 100_000})
+    sent: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -18,6 +22,7 @@ class Paid:
     payee: str
     cents: int
     of: str | None = None
+    period: str = ""
     status: str = "HELD"
     returnable: int = 0
 
@@ -42,7 +47,13 @@ class Model:
             return "payee_closed"
         if payer.status != "ACTIVE":
             return f"account_{payer.status.lower()}"
-        return "insufficient_funds" if payer.available < paid.cents else None
+        return self._too_much(payer, paid)
+
+    def _too_much(self, payer: Account, paid: Paid) -> str | None:
+        if payer.available < paid.cents:
+            return "insufficient_funds"
+        limit = payer.limits.get(paid.period.partition("/")[2], 10**9)
+        return "limit_exceeded" if payer.sent[paid.period] + paid.cents > limit else None
 
     def refusal_to_return(self, subject: str, of: str, cents: int) -> str | None:
         """Why a return is refused before anybody looks at money, if it is."""
@@ -61,6 +72,7 @@ class Model:
         self.transfers[transfer_id] = paid
         self.accounts[paid.payer].available -= paid.cents
         self.accounts[paid.payer].on_hold += paid.cents
+        self.accounts[paid.payer].sent[paid.period] += paid.cents
         if paid.of is not None:
             self.transfers[paid.of].returnable -= paid.cents
 
@@ -79,6 +91,7 @@ class Model:
         paid.status = "REJECTED"
         self.accounts[paid.payer].on_hold -= paid.cents
         self.accounts[paid.payer].available += paid.cents
+        self.accounts[paid.payer].sent[paid.period] -= paid.cents
         if paid.of is not None:
             self.transfers[paid.of].returnable += paid.cents
 
@@ -91,3 +104,11 @@ class Model:
             return "account_not_empty"
         account.status = "CLOSED"
         return None
+
+
+def period(now: datetime) -> str:
+    """Day or night in Brasília, three hours behind; a night is that of the evening before."""
+    there = now - timedelta(hours=3)
+    if 6 <= there.hour < 20:
+        return f"{there:%Y-%m-%d}/day"
+    return f"{there - timedelta(hours=6):%Y-%m-%d}/night"

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fastapi import APIRouter
 from httpx2 import Response
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from hypothesis.stateful import (
 from apps.account.account import grant_id
 from apps.account.api import AccountService
 from apps.account.api import router as accounts_router
+from apps.account.limits_api import router as limits_router
 from apps.consumers.settle_transfers import Settlement
 from apps.consumers.sweep_transfers import Sweep
 from apps.kit import events
@@ -35,7 +37,7 @@ from apps.transaction.api import TransferService
 from apps.transaction.api import router as transfers_router
 from apps.transaction.listing import Listing
 from tests.apps.account.fake_linked import FakeLinked
-from tests.apps.bank_model import Account, Model, Paid
+from tests.apps.bank_model import Account, Model, Paid, period
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.ledger.bank import GRANT_CENTS, Time, bank_on
 from tests.apps.serving import problem, served, signed_in
@@ -68,7 +70,10 @@ class BankMachine(RuleBasedStateMachine):
         self.stack = ExitStack()
         account_service = AccountService(self.bank.accounts, "99999004", FakeLinked(), self.time)
         transfer_service = TransferService(self.bank.transfers, Listing(raw, "transactions"))
-        self.account_api = self.stack.enter_context(served(accounts_router, {"service": account_service}))
+        both = APIRouter()
+        both.include_router(accounts_router)
+        both.include_router(limits_router)
+        self.account_api = self.stack.enter_context(served(both, {"service": account_service}))
         self.transfer_api = self.stack.enter_context(served(transfers_router, {"service": transfer_service}))
 
     def teardown(self) -> None:
@@ -140,7 +145,7 @@ class BankMachine(RuleBasedStateMachine):
     def transfer(self, by: str, payer: str, payee: str, cents: int) -> Any:
         name = self.model.accounts[payer].owner if by == RIGHTFUL else by
         body = {"from_account": payer, "to": {"account": payee}, "amount_cents": cents}
-        paid = Paid("transfer", payer, payee, cents)
+        paid = Paid("transfer", payer, payee, cents, period=period(self.time()))
         return self.asked(name, "/transfers", body, paid, self.model.refusal(name, paid))
 
     @rule(target=transfers, payer=accounts, payee=accounts, cents=AMOUNTS)
@@ -178,6 +183,18 @@ class BankMachine(RuleBasedStateMachine):
         again = self.post(subject, path, body, key)
         assert (again.status_code, again.content) == (201, first)
         assert again.headers["idempotent-replayed"] == "true"
+
+    @rule(account_id=accounts, name=st.sampled_from(["day", "night"]), cents=AMOUNTS)
+    def limit(self, account_id: str, name: str, cents: int) -> None:
+        """Lower at once; higher after a day, which is longer than all this takes."""
+        account = self.model.accounts[account_id]
+        body = {"account_id": account_id, f"{name}_cents": cents}
+        answer = self.account_api.put("/limits", json=body, headers=signed_in(account.owner))
+        if account.status == "CLOSED":
+            problem(answer, 409, "account_closed")
+            return
+        assert answer.status_code == 200, answer.text
+        account.limits[name] = min(account.limits[name], cents)
 
     @rule(account_id=accounts)
     def close(self, account_id: str) -> None:
@@ -244,6 +261,8 @@ class BankMachine(RuleBasedStateMachine):
                 modelled.on_hold,
                 modelled.status,
             )
+            now = period(self.time())
+            assert balance.used.of(now) == modelled.sent[now]
         for transfer_id, paid in self.model.transfers.items():
             transfer = self.bank.standing_of(transfer_id)
             assert (transfer.status, transfer.returnable_cents) == (paid.status, paid.returnable)

@@ -28,6 +28,7 @@ from apps.catalog import (
 from apps.consumers.audit_ledger import AuditSettings
 from apps.consumers.refund_lookups import RefundSettings
 from apps.consumers.relay_outbox import RelaySettings
+from apps.consumers.send_pix import SendSettings
 from apps.consumers.settle_transfers import SettleSettings
 from apps.consumers.sweep_transfers import SweepSettings
 from apps.dict_key.main import DictKeySettings
@@ -356,6 +357,22 @@ VARIABLES: dict[str, dict[str, str]] = {
         "TOPIC_TRANSFERS": "test-transfers",
         "TOPIC_TRANSFERS_DEAD_LETTER": "test-transfers.dead-letter",
     },
+    "send_pix": {
+        "PORT": "8014",
+        **LEDGER_TABLES,
+        **SHARDS,
+        **KAFKA,
+        "KAFKA_CONSUMES": "transfers",
+        "KAFKA_GROUP": "test-send-pix",
+        "KAFKA_PRODUCES": "transfers.dead-letter",
+        "KAFKA_DEAD_LETTER": "transfers.dead-letter",
+        "TOPIC_TRANSFERS": "test-transfers",
+        "TOPIC_TRANSFERS_DEAD_LETTER": "test-transfers.dead-letter",
+        "ISPB": "<ispb>",
+        "SPI_URL": "<spi_url>",
+        "SECRET_SPI_CERTIFICATE": "test-spi_certificate",
+        "URL_BACEN": "http://bacen",
+    },
     "sweep_transfers": {"PORT": "8012", **LEDGER_TABLES, **SHARDS},
     "audit_ledger": {"PORT": "8013", **LEDGER_TABLES, **SHARDS, "AUDIT_SECONDS": "<audit_seconds>"},
     "bacen": {"PORT": "8020", "ISPB": "<ispb>"},
@@ -410,6 +427,7 @@ SETTINGS: dict[str, type[JobSettings]] = {
     "transaction": TransactionSettings,
     "relay_outbox": RelaySettings,
     "settle_transfers": SettleSettings,
+    "send_pix": SendSettings,
     "sweep_transfers": SweepSettings,
     "audit_ledger": AuditSettings,
     "operators": OperatorSettings,
@@ -436,6 +454,7 @@ class PlausibleNames(FakeNames):
             "kafka_security": "AWS_MSK_IAM",
             "dict_url": "https://dict",
             "dict_category": "H",
+            "spi_url": "https://icom",
         }
         numbers = {"opening_grant_cents", "hold_minutes", "outbox_shards", "audit_seconds"}
         return said.get(name, "7" if name in numbers else name)
@@ -568,6 +587,17 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
         connect(WRITES_IDEMPOTENTLY),
         produce("transfers.dead-letter"),
         *consume("transfers", "settle-transfers"),
+    ],
+    "send_pix": [
+        table("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
+        table("transactions", "BatchGetItem", "DescribeTable", "GetItem", "UpdateItem"),
+        table("events", "PutItem"),
+        TABLE_KEY,
+        connect(WRITES_IDEMPOTENTLY),
+        produce("transfers.dead-letter"),
+        *consume("transfers", "send-pix"),
+        statement("Secrets", ["secretsmanager:GetSecretValue"], "secret/spi_certificate"),
+        statement("SecretKey", ["kms:Decrypt"], "key/secrets", via="secretsmanager"),
     ],
     "sweep_transfers": [
         table("accounts", "BatchGetItem", "PutItem", "UpdateItem"),

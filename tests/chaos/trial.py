@@ -12,9 +12,10 @@ from tests.chaos.stage import Stage, in_background
 from tests.chaos.workload import Holder, Workload
 
 HOLDERS = 6
-GRANT_CENTS = 10_000
-MOST_CENTS = 250
-"""Small sums, so that an account pays many times; and so small a balance that it runs out now and then."""
+GRANT_CENTS = 1_000
+MOST_CENTS = 25
+"""Small sums, so that an account pays many times, even in a night, before it meets its limit; and so small a
+balance that it runs out now and then."""
 TOKEN_SECONDS = 1_200.0
 """Below the life of an access token."""
 

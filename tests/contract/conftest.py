@@ -25,8 +25,9 @@ def emulator() -> Iterator[MiniStack]:
 
 @pytest.fixture
 def time() -> Time:
-    """A clock that the test moves. It starts now: an emulator has no other."""
-    return Time(datetime.now(UTC))
+    """A clock that the test moves. It starts today, since an emulator has no other day, and at noon in
+    Brasília, where an account may pay more than at night."""
+    return Time(datetime.now(UTC).replace(hour=15))
 
 
 @pytest.fixture

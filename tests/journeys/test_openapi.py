@@ -87,8 +87,14 @@ class Existing:
             made = self.person.api.post("/payment-initiations", other_banks.paying(self.link, 1))
             case.path_parameters["initiation_id"] = made.body["payment_initiation_id"]
 
+    @property
+    def charge(self) -> dict[str, Any]:
+        """What makes a QR code."""
+        return {"kind": "dynamic", "account_id": self.account_id, "amount_cents": 100}
+
     def _steer_keys(self, case: Case[Any]) -> None:
-        """The same for Pix keys: an account has five at most, so what makes one makes the same again."""
+        """The same for limits, and for Pix keys: an account has five at most, so what makes one makes the
+        same again."""
         claim = {"type": "OWNERSHIP", "key": SOMEBODYS_PHONE, "account_id": self.account_id}
         if isinstance(case.body, dict) and "key_type" in case.body:
             case.body = {"key_type": "EVP", "account_id": self.account_id}
@@ -98,6 +104,15 @@ class Existing:
         elif isinstance(case.body, dict) and "type" in case.body:
             case.body = {**claim}
             case.headers["Idempotency-Key"] = "the-claim"
+        elif case.path == "/limits" and case.method == "PUT":
+            case.body = {"account_id": self.account_id, "legal_cents": 400_000}
+        elif isinstance(case.body, dict) and "kind" in case.body:
+            case.body = {**self.charge}
+        elif isinstance(case.body, dict) and set(case.body) == {"qr_code"}:
+            case.body["qr_code"] = self.person.api.post("/qr-codes", self.charge, "code").body["qr_code"]
+        if "qr_code_id" in case.path_parameters:
+            made = self.person.api.post("/qr-codes", self.charge, "code")
+            case.path_parameters["qr_code_id"] = made.body["qr_code_id"]
         if "key_id" in case.path_parameters:
             made = self.person.api.post("/keys", {"key_type": "EVP", "account_id": self.account_id})
             case.path_parameters["key_id"] = made.body["key_id"]

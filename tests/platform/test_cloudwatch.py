@@ -225,6 +225,7 @@ def test_brokers_balancer_and_nat_are_watched_by_the_stack_that_made_them() -> N
     assert whole - without == {
         "brokers-offline-partitions",
         "lag-refund-lookups",
+        "lag-send-pix",
         "lag-settle-transfers",
         "load-balancer-errors",
         "nat-1-ports",
@@ -239,6 +240,7 @@ def test_a_preview_has_only_the_alarms_that_its_branch_can_be_blamed_for() -> No
         "ledger-drift",
         "outbox-age",
         "dead-letters-settle-transfers",
+        "dead-letters-send-pix",
         "dead-letters-refund-lookups",
     ]
 
@@ -489,7 +491,7 @@ def test_a_mail_address_subscribes_and_no_address_does_not() -> None:
 def test_a_preview_sends_no_mail_and_has_no_budget() -> None:
     graph = made("preview", base=False)
     assert [graph.of_type(kind) for kind in (MAIL, BUDGET, COMPOSITE)] == [[], [], []]
-    assert len(graph.of_type(ALARM)) == 4
+    assert len(graph.of_type(ALARM)) == 5
     assert graph.one(DASHBOARD).inputs["dashboardName"] == "dev-bank"
 
 

@@ -302,6 +302,12 @@ RULES = {
         "is not the address of the DICT's",
         "https://dict.example/api/v2",
     ),
+    "the SPI in the clear": _bacen(
+        "spiUrl",
+        "http://icom.example/api/v1",
+        "is not the address of the SPI's",
+        "https://icom.example/api/v1",
+    ),
     "a bank of no category": _one("dictCategory", "I", "must be", "H"),
     "the DICT without a way to its secret": _bacen("interfaceEndpoints", False, "Secrets Manager", True),
     "the DICT and its simulator": _one("dictCidrs", ["200.218.0.0/28"], "the simulator stands in for it", []),
@@ -803,9 +809,11 @@ def test_a_tunable_is_told_to_the_services_by_the_catalogs_name(name: str, key: 
     assert _read({key: value}).tunables == {**_read({}).tunables, name: value}
 
 
-def test_the_dicts_address_is_told_only_where_no_simulator_stands_in() -> None:
-    assert _read({}).tunables["dict_url"] == ""
-    assert _read(BACEN).tunables["dict_url"] == "https://dict.pi.rsfn.net.br/api/v2"
+def test_bacens_addresses_are_told_only_where_no_simulator_stands_in() -> None:
+    names = ("dict_url", "spi_url")
+    assert [_read({}).tunables[each] for each in names] == ["", ""]
+    told = ["https://dict.pi.rsfn.net.br/api/v2", "https://icom.pi.rsfn.net.br/api/v1"]
+    assert [_read(BACEN).tunables[each] for each in names] == told
 
 
 def test_every_setting_of_the_catalog_is_a_tunable_or_decided_elsewhere() -> None:

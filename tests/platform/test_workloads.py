@@ -319,6 +319,7 @@ REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole 
                     "audit_ledger",
                     "dict_key",
                     "open_finance",
+                    "send_pix",
                     "refund_lookups",
                 )
                 for what in ("image", "environment")

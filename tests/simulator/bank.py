@@ -24,8 +24,11 @@ from apps.ledger.outbox import Outbox
 from apps.ledger.store import Clock, Ledger, Standing, StatusRule
 from apps.ledger.transfer import Transfer
 from apps.pix import end_to_end_id
+from apps.transaction.accounts import HeldAccounts
 from apps.transaction.api import rendered
+from apps.transaction.destination import Destinations
 from apps.transaction.request import SECONDS, GivingBack, KeyReused, Payment, Transfers, Unknown
+from tests.apps.transaction.fake_directory import FakeDirectory, StaticCodes
 from tests.simulator.broker import DEAD_LETTERS, TOPIC, Broker, Consuming, Producing, Reading
 from tests.simulator.patching import replaced
 from tests.simulator.store import SHARDS, TABLES, Store
@@ -161,7 +164,13 @@ class Bank:
     def _serve(self, number: int) -> None:
         process = self._process(f"service{number}", lambda: self._serve(number))
         ledger = _Watched(self.world, self.store, process)
-        service = Service(process, ledger, Transfers(ledger, ISPB, LIFETIME, rendered))
+        destinations = Destinations(
+            ISPB,
+            HeldAccounts(self.store.client(process), TABLES.accounts, ISPB),
+            FakeDirectory(),
+            StaticCodes(),
+        )
+        service = Service(process, ledger, Transfers(ledger, ISPB, LIFETIME, rendered, destinations))
         self.services[number:] = [service, *self.services[number + 1 :]]
 
     def _keep(self, name: str, run: Callable[[Process, Signal], None]) -> None:
@@ -267,7 +276,7 @@ class Bank:
         # One of the latest, so that several return the same.
         original = chance.choice(paid[-4:])
         cents = chance.choice((original.amount_cents, chance.randint(1, original.amount_cents)))
-        subject = self.owners[original.to_account]
+        subject = self.owners[str(original.to)]
         return Asked(GivingBack(subject, key, original.transfer_id, cents, "simulated", None))
 
     def _another(self, asked: Asked) -> Asked:

@@ -12,6 +12,7 @@ from apps.ledger.entries import Drift, Entry, fold
 from apps.ledger.items import Mark
 from apps.ledger.store import Clock
 from apps.ledger.transfer import HELD, REJECTED, SETTLED, Transfer
+from apps.pix.limits import USUAL
 from tests.simulator.bank import Asked, Attempt, Bank
 from tests.simulator.broker import Stored
 from tests.simulator.store import SHARDS, TABLES, Store
@@ -78,6 +79,7 @@ def final_misfits(bank: Bank, before: Books) -> Iterator[str]:
     yield from misfits(books)
     yield from _entries(books)
     yield from _returns(books)
+    yield from _limits(books)
     wished = {each.transfer_id for each in bank.asked.values()} | before.transfers.keys()
     for transfer_id in books.transfers.keys() - wished:
         yield f"nobody asked for {transfer_id}"
@@ -106,6 +108,22 @@ def _entries(books: Books) -> Iterator[str]:
         said = (balance.seq, balance.available, balance.on_hold, balance.last_hash, balance.status)
         if said != (folded.seq, folded.available, folded.on_hold, folded.last_hash, folded.status):
             yield f"{account_id} is not what its entries add up to"
+
+
+def _limits(books: Books) -> Iterator[str]:
+    """What was sent in each period is within its limit, and what the balance says of it is the sum."""
+    sent = Counter[tuple[str, str]]()
+    for each in books.transfers.values():
+        if each.limit_period is not None and each.status != "REJECTED":
+            sent[each.payer, each.limit_period] += each.amount_cents
+    for (account_id, period), cents in sent.items():
+        limit = {"day": USUAL.day, "night": USUAL.night, "legal": USUAL.legal}[period.partition("/")[2]]
+        if cents > limit.value:
+            yield f"{account_id} has sent {cents} in {period}"
+    for account_id, balance in books.balances.items():
+        for period, cents in balance.used.periods:
+            if cents != sent[account_id, period]:
+                yield f"{account_id} says {cents} of {period}, it has sent {sent[account_id, period]}"
 
 
 def _returns(books: Books) -> Iterator[str]:

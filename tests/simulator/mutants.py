@@ -18,6 +18,7 @@ from apps.ledger.items import Mark
 from apps.ledger.outbox import BATCH, Published
 from apps.ledger.store import Ledger
 from apps.ledger.transfer import Change
+from apps.pix.limits import Used
 from apps.transaction.request import Answer, Payment, Transfers
 from tests.simulator.patching import replaced
 
@@ -126,6 +127,15 @@ def _return_checked_before(real: Callable[..., list[Action]]) -> Callable[..., l
     return returnable
 
 
+def _limit_kept_by_rejected(_: Callable[..., Used]) -> Callable[..., Used]:
+    return lambda used, period, cents: used
+
+
+def _limit_checked_alone(_: Callable[..., Used]) -> Callable[..., Used]:
+    """Each payment is within the limit, and nobody adds them up."""
+    return lambda used, period, cents: Used(((period, cents),))
+
+
 def _only_the_first_leg(_: Callable[..., None]) -> Callable[..., None]:
     def add(self: Any, posting: Any, entry: Sequence[Action]) -> None:
         if not self.entries:
@@ -146,7 +156,8 @@ def _refusal_without_mark(_: Callable[..., Answer]) -> Callable[..., NoReturn]:
 
 def _replay_after_look_up(real: Callable[..., Answer]) -> Callable[..., Answer]:
     def request(self: Transfers, payment: Payment, deadline: Deadline) -> Answer:
-        payee = self.ledger.balance(payment.to_account)
+        assert isinstance(payment.to, str)
+        payee = self.ledger.balance(payment.to)
         if payee is None or payee.status == "CLOSED":
             raise Refusal("payee_closed", "The account that would be paid is closed.")
         return real(self, payment, deadline)
@@ -163,6 +174,8 @@ MUTANTS = [
     Mutant("timeout taken as failure", dynamo, "_fate", _timeout_is_failure),
     Mutant("token reused for another payload", dynamo, "token", _token_of_the_transfers),
     Mutant("return checked outside the transaction", Ledger, "_returnable", _return_checked_before),
+    Mutant("limit not restored on reject", Used, "minus", _limit_kept_by_rejected),
+    Mutant("limit counted for each payment alone", Used, "plus", _limit_checked_alone),
     Mutant("leg merge dropped", group._Chain, "add", _only_the_first_leg),
     Mutant("refusal answered without its mark", Transfers, "_refuse", _refusal_without_mark),
     Mutant("replay after the look-up", Transfers, "request", _replay_after_look_up),

@@ -94,7 +94,7 @@ async def operation(ispb: str, order_id: str, request: Request) -> Response:
     async def tell(bacen: Bacen) -> Response:
         message = bacen.spi.status(ispb, order_id)
         if message is None:
-            raise WireRefused(404, "not-found", "Operação inexistente.")
+            raise WireRefused(404, "operation-not-found", "Operação inexistente.")
         return Response(message, media_type=XML)
 
     return await _answered(request, ispb, tell)

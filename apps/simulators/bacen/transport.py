@@ -19,8 +19,8 @@ Assumed:
 - one channel, the primary one;
 - asking what became of an order, `GET /api/v1/in/{ispb}/operations/{id}` with its end-to-end id or the id of
   the return: 200 with the pacs.002 that the SPI would send this participant now (ACSP while it waits for the
-  other bank), 404 for an id that the SPI does not know from it. The catalogue has messages for questions
-  (camt.060, answered by camt.054); their schemas were not at hand.
+  other bank), 404 `operation-not-found` for an id that the SPI does not know from it. The catalogue has
+  messages for questions (camt.060, answered by camt.054); their schemas were not at hand.
 """
 
 import asyncio

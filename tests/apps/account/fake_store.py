@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from apps.account.account import BRANCH, Opening, Profile, number_of
 from apps.account.history import Then
@@ -10,6 +11,9 @@ from apps.kit.dynamo import Deadline
 from apps.ledger import account
 from apps.ledger.account import Balance, Refusal
 from apps.ledger.entries import Entry, EntryKind
+from apps.ledger.transfer import iso
+from apps.pix import tax_id
+from apps.pix.limits import Limits
 
 
 class FakeStore(AccountStore):
@@ -22,6 +26,8 @@ class FakeStore(AccountStore):
         self.entries: list[Entry] = []
         self.fails: Exception | None = None
         self.close_fails: Exception | None = None
+        self.limit_fails: Exception | None = None
+        self.now = datetime(2026, 12, 24, 18, 0, tzinfo=UTC)
         self.reads = 0
 
     def profile(self, account_id: str) -> Profile | None:
@@ -49,6 +55,19 @@ class FakeStore(AccountStore):
         if posting is not None:
             self.balances[account_id] = posting.after
             self.entries.append(posting.entry)
+
+    def limit(
+        self, account_id: str, wish: Callable[[Limits, datetime], Limits], deadline: Deadline
+    ) -> Balance:
+        if self.limit_fails is not None:
+            raise self.limit_fails
+        assert not deadline.passed
+        before = self.balances[account_id]
+        posting = account.limit(before, wish(before.allowed, self.now), iso(self.now))
+        if posting is not None:
+            self.balances[account_id] = posting.after
+            self.entries.append(posting.entry)
+        return self.balances[account_id]
 
     def at_moment(self, balance: Balance, moment: str) -> Then:
         self._answer()
@@ -92,7 +111,7 @@ class FakeStore(AccountStore):
         profile = replace(profile, answer=render(profile))
         self.profiles[profile.account_id] = profile
         self.balances[profile.account_id] = account.unopened(
-            profile.account_id, profile.owner, profile.opened_at
+            profile.account_id, profile.owner, profile.opened_at, tax_id.kind(profile.tax_id)
         )
         return profile, False
 

@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -134,3 +135,36 @@ def test_a_server_of_another_authority_is_not_spoken_to(tmp_path: Path) -> None:
     authority, stranger = Authority(), Authority()
     with behind_tls(tmp_path, stranger) as url, pytest.raises(NoAnswer):
         sender(mutual(*authority.issue("gobanking"), authority.pem))(Call("GET", url), 5)
+
+
+def test_an_answer_that_comes_drop_by_drop_is_left_after_the_time() -> None:
+    release = threading.Event()
+
+    def drip(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        for _ in range(1000):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+            if release.wait(0.05):
+                return
+
+    with serving(drip) as (url, _):
+        began = time.monotonic()
+        with pytest.raises(NoAnswer):
+            sender()(Call("GET", url), 0.3)
+        took = time.monotonic() - began
+        release.set()
+    assert took < 10, "each drop is in time, the answer is not"
+
+
+def test_less_than_was_announced_is_no_answer() -> None:
+    def short(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100")
+        handler.end_headers()
+        handler.wfile.write(b"half")
+
+    with serving(short) as (url, _), pytest.raises(NoAnswer):
+        sender()(Call("GET", url), 5)

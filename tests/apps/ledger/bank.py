@@ -14,12 +14,17 @@ from apps.ledger.audit import Auditor
 from apps.ledger.outbox import Outbox
 from apps.ledger.store import Clock, Ledger, Tables
 from apps.ledger.transfer import Transfer
+from apps.transaction.accounts import HeldAccounts
 from apps.transaction.api import rendered
+from apps.transaction.destination import Destination, Destinations
+from apps.transaction.qr_codes import QrCodes
 from apps.transaction.request import Answer, GivingBack, Payment, Transfers
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.kit.faulty_dynamo import Faulty
+from tests.apps.transaction.fake_directory import FakeDirectory, NobodysKeys
 
 GRANT_CENTS = 100_000
+ISPB = "99999010"
 CPFS = iter(f"{number:011d}" for number in range(1, 10_000))
 
 
@@ -43,6 +48,8 @@ class Bank:
     ledger: Ledger
     accounts: AccountStore
     transfers: Transfers
+    directory: FakeDirectory
+    qr_codes: QrCodes
     outbox: Outbox
     auditor: Auditor
     time: Time
@@ -58,7 +65,7 @@ class Bank:
         self.settle_all()
         return account_id
 
-    def pay(self, subject: str, payer: str, payee: str, cents: int, key: str | None = None) -> Answer:
+    def pay(self, subject: str, payer: str, payee: Destination, cents: int, key: str | None = None) -> Answer:
         payment = Payment(subject, key or uuid.uuid4().hex, payer, payee, cents, None, None)
         return self.transfers.request(payment, soon())
 
@@ -108,13 +115,19 @@ def bank_on(raw: Any, tables: Tables, time: Time) -> Bank:
     client = Faulty(raw)
     clock = Clock(now=time)
     ledger = Ledger(client, tables, 1, clock=clock)
+    directory = FakeDirectory()
+    held = HeldAccounts(client, tables.accounts, ISPB)
+    qr_codes = QrCodes(ledger.charges, held, NobodysKeys(), clock)
+    destinations = Destinations(ISPB, held, directory, qr_codes)
     return Bank(
         client=client,
         raw=raw,
         tables=tables,
         ledger=ledger,
         accounts=AccountStore(client, tables.accounts, ledger, Grant(GRANT_CENTS, timedelta(minutes=30))),
-        transfers=Transfers(ledger, "99999010", timedelta(minutes=30), rendered),
+        transfers=Transfers(ledger, ISPB, timedelta(minutes=30), rendered, destinations),
+        directory=directory,
+        qr_codes=qr_codes,
         outbox=Outbox(client, tables.events),
         auditor=Auditor(client, tables, 1, clock=clock),
         time=time,

@@ -187,6 +187,27 @@ def test_funds_are_given_in_order_and_a_refusal_is_answered_once_its_mark_stands
     clean(bank)
 
 
+def test_the_limit_is_given_in_order_and_who_is_beyond_it_takes_nobody_along(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    bank.time.moment += timedelta(hours=15)
+    bank.paid("bruno", bruno, ana, 90_000)
+    payments = [payment("ana", ana, bruno, cents) for cents in (60_000, 50_000, 40_000, 1)]
+    first, second, third, fourth = together(bank, payments)
+    (actions,) = transactions(bank)[:1]
+    assert written(actions, "ACC#") == [ana]
+    assert (held(first).limit_period, held(third).limit_period) == ("2026-11-25/night",) * 2
+    for outcome, asked in ((second, payments[1]), (fourth, payments[3])):
+        assert isinstance(outcome, Refusal)
+        assert outcome.code == "limit_exceeded"
+        assert isinstance(in_store(bank, asked), Mark)
+    assert isinstance(second, Refusal)
+    assert second.facts["left_cents"] == 40_000
+    balance = bank.ledger.balance(ana)
+    assert balance is not None
+    assert balance.used.of("2026-11-25/night") == 100_000
+    clean(bank)
+
+
 def test_a_refusal_for_what_the_batch_does_is_decided_again_if_the_batch_does_it_not(bank: Bank) -> None:
     ana, bruno = bank.rich("ana"), bank.rich("bruno")
     large, small = payment("ana", ana, bruno, 60_000), payment("ana", ana, bruno, 50_000)

@@ -17,6 +17,7 @@ from apps.ledger.entries import Entry, MonthOpening
 from apps.ledger.items import OPEN_SHARDS, Corrupted, Mark
 from apps.ledger.store import Clock, Ledger, Tables
 from apps.ledger.transfer import Transfer, hold
+from apps.pix.limits import USUAL, Limits, Used
 from tests.apps.ledger.fake_table import FakeTable
 from tests.apps.ledger.values import (
     ANA,
@@ -53,7 +54,7 @@ def assert_text_and_whole_numbers(item: Any) -> None:
 
 def assert_no_fraction(value: Any) -> None:
     for field in fields(value):
-        assert type(getattr(value, field.name)) in {str, int, bool, type(None)}, field.name
+        assert type(getattr(value, field.name)) in {str, int, bool, type(None), Limits, Used}, field.name
 
 
 @given(transfer=transfers)
@@ -90,7 +91,7 @@ SAMPLE_TRANSFER = hold(ORDER, balance(), balance(BRUNO), LIFETIME, ATTEMPT).tran
 
 
 def stored_balance() -> Any:
-    return stored(balance(), SAMPLE_ENTRY)
+    return stored(replace(balance(), limits=USUAL, used=Used((("2026-11-25/day", 5),))), SAMPLE_ENTRY)
 
 
 @given(balance=balances, entry=entries)
@@ -141,6 +142,8 @@ def test_an_item_without_an_attribute_or_with_another_type_is_corrupted(
         "description",
         "end_to_end_id",
         "request_id",
+        "limit_period",
+        "limits",
     }
     for name in set(whole) - optional:
         for spoilt in ({name: None}, {name: {"BOOL": True}}, {name: {"N": "x"}}, {name: "text"}):
@@ -148,6 +151,17 @@ def test_an_item_without_an_attribute_or_with_another_type_is_corrupted(
             with pytest.raises(Corrupted) as found:
                 read(damaged)
             assert whole["pk"]["S"] in str(found.value)
+
+
+@pytest.mark.parametrize("name", ["limits", "used"])
+@pytest.mark.parametrize(
+    "spoilt",
+    [{"S": ""}, {"S": "[1]"}, {"S": '{"day": "1"}'}, {"S": '{"2026-11-25/day": 1.5}'}, {"N": "1"}, {"M": {}}],
+    ids=str,
+)
+def test_limits_that_cannot_be_read_corrupt_their_balance(name: str, spoilt: Any) -> None:
+    with pytest.raises(Corrupted):
+        items.balance_of(stored_balance() | {name: spoilt})
 
 
 @pytest.mark.parametrize("attribute", ["seq", "owner_subject", "status", "available"])

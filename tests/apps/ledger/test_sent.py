@@ -36,13 +36,12 @@ from tests.apps.ledger.values import (
     LIFETIME,
     NEXT_ATTEMPT,
     ORDER,
+    PAYMENT,
     PIX,
     SENT_ORDER,
     balance,
     settlement,
 )
-
-PAYMENT = '{"instrument":"MANU"}'
 
 
 def held() -> tuple[Transfer, Balance]:
@@ -295,4 +294,5 @@ def test_a_sent_transfer_is_read_back_as_it_was_written() -> None:
 def test_neither_the_parties_nor_the_order_show_up_where_a_transfer_is_printed() -> None:
     leaving, _ = sent()
     assert "instrument" not in repr(leaving)
+    assert "52998224725" not in repr(leaving)
     assert "Envelope" not in repr(leaving)

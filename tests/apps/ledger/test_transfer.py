@@ -15,6 +15,7 @@ from apps.ledger.account import (
     Balance,
     Frozen,
     Refusal,
+    counted,
     credit,
     debit,
     release,
@@ -39,6 +40,7 @@ from apps.ledger.transfer import (
     send,
     settle,
 )
+from apps.pix.limits import Used
 from tests.apps.ledger.values import (
     ANA,
     AT,
@@ -59,6 +61,7 @@ from tests.apps.ledger.values import (
     treasury,
 )
 
+DAY = "2026-11-25/day"
 PAYEE = balance(BRUNO, owner="bruno", available=50)
 DATA = {
     "transfer_id": TRANSFER_ID,
@@ -111,8 +114,9 @@ def test_a_hold_writes_the_transfer_the_payers_posting_and_the_event() -> None:
             request_id="req-1",
             event_id=ATTEMPT.event_id,
             answer="",
+            limit_period=DAY,
         ),
-        postings=(account.hold(balance(), 300, TRANSFER_ID, AT),),
+        postings=(counted(account.hold(balance(), 300, TRANSFER_ID, AT), Used(((DAY, 300),))),),
         event=Event(ATTEMPT.event_id, HELD, EVENT_VERSION, SOURCE, TRANSFER_ID, AT, DATA, "req-1"),
     )
 
@@ -154,7 +158,7 @@ def test_rejecting_gives_the_held_money_back_and_says_why() -> None:
             due_at=None,
             event_id=NEXT_ATTEMPT.event_id,
         ),
-        postings=(release(payer(), 300, TRANSFER_ID, LATER),),
+        postings=(counted(release(payer(), 300, TRANSFER_ID, LATER), Used(((DAY, 0),))),),
         event=Event(
             NEXT_ATTEMPT.event_id,
             REJECTED,

@@ -12,6 +12,10 @@ from apps.ledger.entries import AccountStatus, Entry, EntryKind, MonthOpening
 from apps.ledger.items import Mark
 from apps.ledger.outbox import Lease, Row
 from apps.ledger.transfer import Attempt, Kind, Order, Sent, Status, Transfer, iso
+from apps.pix import outgoing
+from apps.pix.limits import Limits, Receiver, Setting, Used
+from apps.pix.outgoing import Outgoing
+from apps.pix.spi import Party
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 AT = "2026-11-25T12:00:00.000Z"
@@ -82,7 +86,15 @@ RETURN = Order(
     original_transfer_id=TRANSFER_ID,
 )
 SETTLEMENT_ITEM = "settlement#1"
-PIX = replace(ORDER, payee=SETTLEMENT_ITEM, payment='{"instrument":"DICT"}')
+PAYMENT = outgoing.written(
+    Outgoing(
+        instrument="DICT",
+        debtor=Party("99999010", "52998224725", "000012345", "CACC", "0001", "Ana Souza"),
+        creditor=Party("18236120", "31827465026", "987654321", "TRAN", "0001", "Maria da Silva"),
+        key="maria.silva@example.com",
+    )
+)
+PIX = replace(ORDER, payee=SETTLEMENT_ITEM, payment=PAYMENT)
 SENT_ORDER = Sent("<Envelope/>", "M9999901000000000000000000000001", AT)
 GRANT = Order(
     transfer_id=TRANSFER_ID,
@@ -110,6 +122,11 @@ account_ids = ids | st.builds(
     "{}#{}".format, st.sampled_from(["treasury", "settlement"]), st.integers(0, 7).map(str)
 )
 
+settings = st.builds(Setting, cents) | st.builds(Setting, cents, cents, times.map(datetime.fromisoformat))
+limits = st.builds(Limits, settings, settings, settings, settings)
+used = st.dictionaries(
+    st.sampled_from(["2026-11-25/day", "2026-11-25/night", "2026-11-26/legal"]), counts
+).map(lambda periods: Used(tuple(sorted(periods.items()))))
 balances = st.builds(
     Balance,
     account_id=account_ids,
@@ -123,6 +140,9 @@ balances = st.builds(
     frozen=st.just(False),
     status=st.sampled_from(get_args(AccountStatus)),
     pending_credits=cents,
+    holder=st.sampled_from(get_args(Receiver)),
+    limits=st.none() | limits,
+    used=used,
 )
 openings = st.builds(
     MonthOpening,
@@ -173,6 +193,7 @@ transfers = st.builds(
     answer=texts,
     original_transfer_id=st.none() | ids,
     returnable_cents=counts,
+    limit_period=st.none() | st.just("2026-11-25/night"),
 )
 marks = st.builds(Mark, refused=st.integers(1), problem=texts)
 rows = st.builds(Row, shard=st.integers(0, 15), sort=texts, transfer_id=ids, event_id=ids, record=texts)

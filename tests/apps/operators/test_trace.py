@@ -1,5 +1,6 @@
 """A transfer's story, in the order of time, and nothing in it that a person wrote."""
 
+import hashlib
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -7,12 +8,18 @@ from typing import Any
 
 import pytest
 
+from apps.consumers.pix_orders import Orders
 from apps.ledger.account import Refusal
 from apps.ledger.outbox import Published
 from apps.operators.outcome import masked
+from apps.pix.spi import UNSIGNED
+from apps.transaction.destination import BankAccount
 from apps.transaction.request import Payment
+from tests.apps.consumers.fake_spi import FakeSpi
 from tests.apps.ledger.bank import GRANT_CENTS, Bank, fake_bank, soon
 from tests.apps.operators.test_main import typed
+
+MARIA = BankAccount("18236120", "0001", "987654321", "TRAN", "31827465026", "Maria da Silva")
 
 
 @pytest.fixture
@@ -70,6 +77,41 @@ def test_the_story_has_request_entries_decision_and_events_in_order(bank: Bank) 
     assert held["kept_until"] == "2026-12-02T09:00:00.000Z"
     assert (settled["topic"], settled["waits_in_shard"]) == (None, 0)
     assert [each["at"] for each in lines] == sorted(each["at"] for each in lines)
+
+
+def test_a_payment_to_another_bank_shows_its_order_and_nobody_in_it(bank: Bank, tmp_path: Path) -> None:
+    ana = bank.rich("ana")
+    held = bank.pay("ana", ana, MARIA, 300).transfer
+    orders = Orders(FakeSpi(), UNSIGNED, bank.time)
+    bank.time.moment += timedelta(seconds=1)
+    sent, _ = bank.ledger.send(held.transfer_id, orders.prepare, soon())
+    assert sent is not None
+    (tmp_path / "send_pix.log").write_text(
+        json.dumps(
+            {
+                "at": "2026-11-25T09:00:01.500+00:00",
+                "message": "the SPI was asked",
+                "transfer_id": held.transfer_id,
+                "rail_message": "pacs.002",
+                "status": "ACSC",
+            }
+        )
+    )
+    bank.time.moment += timedelta(seconds=1)
+    bank.ledger.arrive(held.transfer_id, soon())
+    lines = story(bank, held.transfer_id, "--logs", str(tmp_path))["timeline"]
+    rail = [each for each in lines if "rail_message" in each]
+    assert [(each["what"], each["rail_message"]) for each in rail] == [
+        ("rail", "pacs.008"),
+        ("log", "pacs.002"),
+    ]
+    order = (sent.sent_order or "").encode()
+    assert (rail[0]["message_id"], rail[0]["at"]) == (sent.message_id, "2026-11-25T09:00:01.000Z")
+    assert (rail[0]["bytes"], rail[0]["sha256"]) == (len(order), hashlib.sha256(order).hexdigest())
+    assert [each["kind"] for each in lines if each["what"] == "entry"] == ["hold", "debit", "credit"]
+    for words in (["--json"], []):
+        text = typed(bank, "trace", held.transfer_id, *words).text
+        assert [each for each in ("31827465026", "987654321", "Maria") if each in text] == []
 
 
 def test_what_a_person_wrote_and_who_they_are_does_not_show(bank: Bank) -> None:

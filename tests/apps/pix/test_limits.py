@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.pix import limits
-from apps.pix.limits import BadLimit, Limits, OverLimit, Setting
+from apps.pix.limits import NOTHING_USED, BadLimit, LimitName, Limits, OverLimit, Setting, Used
 
 USUAL = Limits(day=Setting(500_000), night=Setting(limits.NIGHT_LIMIT_CENTS), legal=Setting(900_000))
 
@@ -55,22 +55,24 @@ def test_a_night_that_begins_later_leaves_the_evening_to_the_day(moment: str, na
 def test_all_of_a_period_can_be_used_and_no_centavo_more(
     receiver: limits.Receiver, moment: str, limit: int
 ) -> None:
-    period = limits.use(USUAL, receiver, limit - 300, 300, at(moment))
+    now = at(moment)
+    used = NOTHING_USED.plus(limits.period(USUAL, receiver, now).name, limit - 300)
+    period = limits.use(USUAL, receiver, used, 300, now)
     with pytest.raises(OverLimit) as over:
-        limits.use(USUAL, receiver, limit - 300, 301, at(moment))
+        limits.use(USUAL, receiver, used, 301, now)
     assert (over.value.period, over.value.limit_cents, over.value.left_cents) == (period, limit, 300)
 
 
 def test_one_transfer_cannot_exceed_the_period_by_itself() -> None:
     with pytest.raises(OverLimit) as over:
-        limits.use(USUAL, "natural", 0, limits.NIGHT_LIMIT_CENTS + 1, at("25T21:00"))
+        limits.use(USUAL, "natural", NOTHING_USED, limits.NIGHT_LIMIT_CENTS + 1, at("25T21:00"))
     assert over.value.left_cents == limits.NIGHT_LIMIT_CENTS
 
 
 def test_a_limit_that_was_lowered_below_what_was_used_leaves_nothing() -> None:
     low = limits.changed(USUAL, "day", 100, at("25T12:00"))
     with pytest.raises(OverLimit) as over:
-        limits.use(low, "natural", 5000, 1, at("25T12:00"))
+        limits.use(low, "natural", Used((("2026-11-25/day", 5000),)), 1, at("25T12:00"))
     assert over.value.left_cents == 0
 
 
@@ -120,6 +122,67 @@ def test_a_limit_that_nobody_can_have_is_refused(cents: int) -> None:
 def test_the_night_begins_at_20_or_22(hour: int) -> None:
     with pytest.raises(BadLimit):
         limits.night_moved(USUAL, hour, at("25T12:00"))
+
+
+def test_wishing_the_same_again_does_not_begin_the_wait_anew() -> None:
+    now = at("25T12:00")
+    raised = limits.night_moved(limits.changed(USUAL, "day", 900_000, now), 22, now)
+    later = now + timedelta(hours=23)
+    assert limits.night_moved(limits.changed(raised, "day", 900_000, later), 22, later) == raised
+
+
+def test_each_limit_counts_in_its_own_period_and_a_new_period_begins_at_nothing() -> None:
+    used = NOTHING_USED
+    for name, cents in (
+        ("2026-11-25/day", 100),
+        ("2026-11-25/night", 20),
+        ("2026-11-25/legal", 3),
+        ("2026-11-25/day", 1),
+        ("2026-11-26/night", 5),
+    ):
+        used = used.plus(name, cents)
+    assert used == Used((("2026-11-25/day", 101), ("2026-11-25/legal", 3), ("2026-11-26/night", 5)))
+    assert used.of("2026-11-25/night") == 0
+
+
+def test_what_is_given_back_can_be_used_again_while_its_period_lasts() -> None:
+    used = NOTHING_USED.plus("2026-11-25/night", 100).plus("2026-11-25/night", 30)
+    assert used.minus("2026-11-25/night", 100).of("2026-11-25/night") == 30
+    following = used.plus("2026-11-26/night", 7)
+    assert following.minus("2026-11-25/night", 100) == following
+
+
+def test_nothing_gives_back_more_than_was_used() -> None:
+    with pytest.raises(AssertionError):
+        NOTHING_USED.plus("2026-11-25/day", 100).minus("2026-11-25/day", 101)
+
+
+@pytest.mark.parametrize("given_back", [0, 500], ids=["used", "given back"])
+def test_a_clock_behind_the_others_does_not_bring_a_period_back(given_back: int) -> None:
+    ahead = NOTHING_USED.plus("2026-11-26/legal", 500).minus("2026-11-26/legal", given_back)
+    assert limits.use(USUAL, "legal", ahead, 1, at("25T23:59")).name == "2026-11-26/legal"
+
+
+@pytest.mark.parametrize(
+    ("name", "moment", "found"),
+    [
+        ("day", "25T12:00", "2026-11-25/day"),
+        ("night", "25T12:00", "2026-11-25/night"),
+        ("legal", "25T21:00", "2026-11-25/legal"),
+        ("day", "25T21:00", "2026-11-26/day"),
+        ("day", "26T03:00", "2026-11-26/day"),
+        ("night", "26T03:00", "2026-11-25/night"),
+    ],
+)
+def test_the_next_period_of_a_limit_is_the_present_one_or_the_first_to_come(
+    name: LimitName, moment: str, found: str
+) -> None:
+    assert limits.next_period(USUAL, name, at(moment)).name == found
+
+
+def test_the_next_night_is_tonights_though_it_begins_later_by_then() -> None:
+    moved = limits.night_moved(USUAL, 22, at("24T19:30"))
+    assert limits.next_period(moved, "night", at("25T12:00")).name == "2026-11-25/night"
 
 
 MOMENTS = st.integers(0, 4 * 365 * 24 * 3600).map(lambda seconds: at("01T00:00") + timedelta(seconds=seconds))

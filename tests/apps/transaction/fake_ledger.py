@@ -41,7 +41,7 @@ class FakeLedger(Ledger):
         self, transfer_id: str, account_ids: Iterable[str], original_id: str | None = None
     ) -> Standing:
         self._begin("standing")
-        there = {each: self.balances[each] for each in account_ids if each in self.balances}
+        there = {each: one for each in account_ids if (one := self._standing(each)) is not None}
         original = self.standing_at.get(original_id or "")
         found = Standing(
             self.standing_at.get(transfer_id), there, original if isinstance(original, Transfer) else None
@@ -64,7 +64,7 @@ class FakeLedger(Ledger):
             return found
         if found is not None and found != first.found:
             raise Superseded(found)
-        payer, payee = self.balances.get(order.payer), self.balances.get(order.payee)
+        payer, payee = self._standing(order.payer), self._standing(order.payee)
         attempt = self.clock.attempt()
         if order.original_transfer_id is None:
             change = rules.hold(order, payer, payee, lifetime, attempt)
@@ -89,6 +89,12 @@ class FakeLedger(Ledger):
             self.standing_at[transfer_id] = Mark((seen.refused if seen else 0) + 1, problem)
         self._end("refuse")
         return None
+
+    def _standing(self, account_id: str) -> Balance | None:
+        """An internal item is there before it is used."""
+        if account.is_internal(account_id) and account_id not in self.balances:
+            return account.unopened(account_id, "", rules.iso(NOON))
+        return self.balances.get(account_id)
 
     def _begin(self, name: str) -> None:
         self.log.append(name)

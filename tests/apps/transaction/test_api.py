@@ -14,16 +14,24 @@ from apps.kit.dynamo import OutcomeUnknown, Unavailable
 from apps.kit.money import MAX_AMOUNT_CENTS
 from apps.ledger.items import Mark
 from apps.ledger.transfer import Transfer
+from apps.pix.limits import Limits, Setting
+from apps.pix.spi import Party
 from apps.transaction.api import TransferService, rendered, router
+from apps.transaction.destination import LookUpFailed
 from apps.transaction.listing import Listing
 from apps.transaction.request import GivingBack, Transfers
 from tests.apps.serving import ANA, BETO, problem, served, signed_in
+from tests.apps.transaction.fake_directory import MARIAS_KEY, FakeDirectory, destinations
 from tests.apps.transaction.fake_indexes import FakeIndexes
 from tests.apps.transaction.fake_ledger import FakeLedger, funded
 
 A = "aaaaaaaa-0000-4000-8000-000000000000"
 B = "bbbbbbbb-0000-4000-8000-000000000000"
 NOBODYS = "00000000-0000-4000-8000-000000000000"
+PARTIES = {
+    A: Party("99999004", "52998224725", "000000019", "CACC", "0001", "Ana Souza"),
+    B: Party("99999004", "12345678909", "000000027", "SVGS", "0001", "Beto Lima"),
+}
 BODY = {"from_account": A, "to": {"account": B}, "amount_cents": 300, "description": "Almoço"}
 
 
@@ -34,6 +42,7 @@ class Bank:
     client: TestClient
     ledger: FakeLedger
     indexes: FakeIndexes
+    directory: FakeDirectory
 
     def post(self, body: Any = BODY, key: str = "key", subject: str = ANA) -> Response:
         return self.post_text(json.dumps(body), key, subject)
@@ -74,10 +83,13 @@ class Bank:
 @pytest.fixture
 def bank() -> Iterator[Bank]:
     ledger, indexes = FakeLedger(funded(A, ANA, 1000), funded(B, BETO, 0)), FakeIndexes()
+    directory = FakeDirectory()
     client: Any = indexes
-    transfers = Transfers(ledger, "99999004", timedelta(minutes=30), rendered)
+    transfers = Transfers(
+        ledger, "99999004", timedelta(minutes=30), rendered, destinations(PARTIES, directory)
+    )
     with served(router, {"service": TransferService(transfers, Listing(client, "transactions"))}) as opened:
-        yield Bank(opened, ledger, indexes)
+        yield Bank(opened, ledger, indexes, directory)
 
 
 def test_a_transfer_is_answered_held_with_its_place(bank: Bank) -> None:
@@ -92,11 +104,13 @@ def test_a_transfer_is_answered_held_with_its_place(bank: Bank) -> None:
         "kind": "transfer",
         "from_account": A,
         "to_account": B,
+        "payee": None,
         "amount_cents": 300,
         "description": "Almoço",
         "created_at": "2026-11-25T12:00:00.000Z",
         "decided_at": None,
         "reason": None,
+        "reason_text": None,
         "original_transfer_id": None,
         "returnable_cents": 0,
     }
@@ -233,7 +247,8 @@ def test_an_amount_that_is_no_json_is_malformed(bank: Bank, amount: str) -> None
 
 @pytest.mark.parametrize("amount", ["1", str(MAX_AMOUNT_CENTS), "3e2"])
 def test_the_least_and_the_most_are_amounts(bank: Bank, amount: str) -> None:
-    bank.ledger.balances[A] = funded(A, ANA, MAX_AMOUNT_CENTS)
+    unlimited = Limits(*[Setting(MAX_AMOUNT_CENTS)] * 3)
+    bank.ledger.balances[A] = replace(funded(A, ANA, MAX_AMOUNT_CENTS), limits=unlimited)
     answer = bank.post_text(json.dumps(BODY | {"amount_cents": 300}).replace("300", amount))
     assert answer.status_code == 201, answer.text
     assert answer.json()["amount_cents"] == int(float(amount))
@@ -245,7 +260,11 @@ def test_the_least_and_the_most_are_amounts(bank: Bank, amount: str) -> None:
         ({"from_account": "treasury#0"}, "body.from_account"),
         ({"from_account": 7}, "body.from_account"),
         ({"to": {"account": "treasury#0"}}, "body.to.account"),
-        ({"to": {}}, "body.to.account"),
+        ({"to": {}}, "body.to"),
+        ({"to": {"account": B, "key": "a@b.c"}}, "body.to"),
+        ({"to": {"account": None}}, "body.to"),
+        ({"to": {"key": ""}}, "body.to.key"),
+        ({"to": {"key": 7}}, "body.to.key"),
         ({"to": B}, "body.to"),
         ({"to": {"account": B, "name": "Beto"}}, "body.to.name"),
         ({"description": ""}, "body.description"),
@@ -487,3 +506,122 @@ def test_a_bad_return_says_where_and_reads_nothing(bank: Bank, body: Any, where:
 def test_a_blocked_account_pays_nobody(bank: Bank) -> None:
     bank.ledger.balances[A] = replace(bank.ledger.balances[A], status="BLOCKED")
     problem(bank.post(), 409, "account_blocked", final=True)
+
+
+# --- to another bank --------------------------------------------------------------------------
+
+
+BANK = {
+    "ispb": "60701190",
+    "branch": "1",
+    "number": "0012345",
+    "account_type": "CACC",
+    "tax_id": "529.982.247-25",
+    "name": "Antônio Souza",
+}
+
+
+def to(**destination: Any) -> dict[str, Any]:
+    return BODY | {"to": destination}
+
+
+def test_a_pix_by_key_is_held_for_the_other_bank_and_its_payee_is_masked(bank: Bank) -> None:
+    body = bank.post(to(key=MARIAS_KEY)).json()
+    assert (body["status"], body["to_account"]) == ("HELD", None)
+    assert body["payee"] == {
+        "name": "Maria da Silva",
+        "document": "***.274.650-**",
+        "institution": {"ispb": "18236120", "name": "Nubank"},
+        "key": MARIAS_KEY,
+    }
+    assert bank.ledger.balances[A].on_hold == 300
+    ((key, end_to_end_id, authorization),) = bank.directory.asked
+    assert (key, end_to_end_id) == (MARIAS_KEY, body["end_to_end_id"])
+    assert authorization == signed_in(ANA)["Authorization"]
+
+
+def test_a_pix_by_bank_data_asks_nobody_and_shows_no_account(bank: Bank) -> None:
+    answer = bank.post(to(bank=BANK))
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["payee"] == {
+        "name": "Antônio Souza",
+        "document": "***.982.247-**",
+        "institution": {"ispb": "60701190", "name": "Itaú"},
+        "key": None,
+    }
+    assert BANK["number"] not in answer.text
+    assert bank.directory.asked == []
+
+
+@pytest.mark.parametrize("destination", [{"key": MARIAS_KEY}, {"bank": BANK}], ids=["key", "bank"])
+def test_a_replay_to_another_bank_answers_the_first_bytes_and_looks_nothing_up(
+    bank: Bank, destination: dict[str, Any]
+) -> None:
+    first = bank.post(to(**destination))
+    bank.directory.failure = AssertionError("looked up again")
+    again = bank.post(to(**destination))
+    assert (again.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    problem(bank.post(to(account=B)), 422, "idempotency_key_reused", final=True)
+
+
+def test_all_that_is_wrong_with_bank_data_is_said_at_once(bank: Bank) -> None:
+    wrong = {
+        "ispb": "1234",
+        "branch": "12-3",
+        "number": "12345-6",
+        "account_type": "SLRY",
+        "tax_id": "52998224724",
+        "name": "",
+        "bank": "Itaú",
+    }
+    document = problem(bank.post(to(bank=wrong)), 422, "invalid_request")
+    assert {each["where"] for each in document["errors"]} == {f"body.to.bank.{name}" for name in wrong}
+    assert "52998224724" not in str(document)
+    missing = problem(bank.post(to(bank={})), 422, "invalid_request")
+    assert {each["where"] for each in missing["errors"]} == {f"body.to.bank.{name}" for name in BANK}
+    assert bank.ledger.log == []
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "code", "facts"),
+    [
+        ("nobody@example.com", 404, "key_not_found", {}),
+        ("11987654321", 422, "invalid_key", {"verdict": "tax_id_check_digits"}),
+        ("cpf", 422, "invalid_key", {"verdict": "key_form"}),
+    ],
+)
+def test_a_key_that_leads_nowhere_is_a_final_refusal(
+    bank: Bank, key: str, status: int, code: str, facts: dict[str, str]
+) -> None:
+    document = problem(bank.post(to(key=key)), status, code, final=True)
+    assert facts.items() <= document.items()
+    (mark,) = bank.ledger.standing_at.values()
+    assert isinstance(mark, Mark)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("lookup_limited", 429),
+        ("dict_bad_answer", 502),
+        ("dict_unavailable", 503),
+        ("unavailable", 503),
+        ("dict_timeout", 504),
+    ],
+)
+def test_a_key_that_nobody_can_look_up_now_decides_nothing(bank: Bank, code: Any, status: int) -> None:
+    bank.directory.failure = LookUpFailed(code, 7)
+    answer = bank.post(to(key=MARIAS_KEY))
+    problem(answer, status, code)
+    assert answer.headers["retry-after"] == "7"
+    assert bank.ledger.standing_at == {}
+    bank.directory.failure = None
+    assert bank.post(to(key=MARIAS_KEY)).status_code == 201
+
+
+def test_a_rejected_pix_says_why_in_words(bank: Bank) -> None:
+    transfer = bank.decided(status="REJECTED", reason="payee_account_closed")
+    body = bank.get(f"/transfers/{transfer.transfer_id}").json()
+    assert body["reason"] == "payee_account_closed"
+    assert body["reason_text"] == "The account at the other bank is closed."

@@ -12,6 +12,7 @@ from apps.ledger.account import Refusal
 from apps.ledger.items import Mark
 from apps.ledger.transfer import Transfer
 from apps.transaction.request import Answer, KeyReused, Payment, Transfers, Unknown, refusal_of
+from tests.apps.transaction.fake_directory import destinations
 from tests.apps.transaction.fake_ledger import FakeLedger, funded
 
 A = "aaaaaaaa-0000-4000-8000-000000000000"
@@ -28,7 +29,9 @@ def ledger() -> FakeLedger:
 
 
 def request(ledger: FakeLedger, payment: Payment = PAYMENT) -> Answer:
-    transfers = Transfers(ledger, "99999004", timedelta(minutes=30), lambda held: f"{held.transfer_id} first")
+    transfers = Transfers(
+        ledger, "99999004", timedelta(minutes=30), lambda held: f"{held.transfer_id} first", destinations({})
+    )
     return transfers.request(payment, Deadline.after(5))
 
 
@@ -111,7 +114,7 @@ def test_a_replay_needs_no_money_and_no_account_any_more(ledger: FakeLedger) -> 
     "other",
     [
         replace(PAYMENT, from_account=B),
-        replace(PAYMENT, to_account=NOBODYS),
+        replace(PAYMENT, to=NOBODYS),
         replace(PAYMENT, amount_cents=301),
         replace(PAYMENT, description="Jantar"),
         replace(PAYMENT, description=None),
@@ -138,10 +141,10 @@ def test_a_key_belongs_to_its_caller(change: dict[str, str]) -> None:
     ("payment", "code"),
     [
         (TOO_MUCH, "insufficient_funds"),
-        (replace(PAYMENT, to_account=A), "same_account"),
-        (replace(PAYMENT, to_account=NOBODYS), "payee_not_found"),
+        (replace(PAYMENT, to=A), "same_account"),
+        (replace(PAYMENT, to=NOBODYS), "payee_not_found"),
         (replace(PAYMENT, from_account=NOBODYS), "account_not_found"),
-        (replace(PAYMENT, from_account=B, to_account=A), "account_not_found"),
+        (replace(PAYMENT, from_account=B, to=A), "account_not_found"),
     ],
     ids=["funds", "same account", "no payee", "no payer", "another's account"],
 )

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from apps.catalog import CATALOG, WHOLE
-from apps.dict_key import tls
-from apps.kit import secret_values
+from apps.kit import mutual_tls, secret_values
 from apps.open_finance import keys
 from environments.local import secret_files
 from environments.local.names import LocalNames
@@ -47,4 +46,4 @@ def test_the_certificate_is_one_that_mutual_tls_takes() -> None:
         def get_secret_value(self, **_: Any) -> Any:
             return {"SecretString": secret_files.certificate()}
 
-    assert tls.context(Secrets(), "dict_certificate").verify_mode is ssl.CERT_REQUIRED
+    assert mutual_tls.context(Secrets(), "dict_certificate").verify_mode is ssl.CERT_REQUIRED

@@ -224,7 +224,7 @@ def test_nobody_sends_or_reads_for_another(client: TestClient, at: Scene, ispb: 
 def test_what_became_of_an_order_is_told_to_who_asks(client: TestClient, at: Scene) -> None:
     payment = at.payment("silent@example.com")
     path = f"/api/v1/in/{OWN}/operations/"
-    refused(client.get(path + payment.end_to_end_id), 404, "not-found")
+    refused(client.get(path + payment.end_to_end_id), 404, "operation-not-found")
     client.post(SEND, content=at.order(payment), headers=XML)
     assert said(client.get(path + payment.end_to_end_id).content) == ("ACSP", None)
     at.pass_time(40)

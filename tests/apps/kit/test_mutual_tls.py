@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from apps.dict_key import tls
 from apps.dict_key.client import UNSEALED, Dict, DictDown
-from apps.dict_key.tls import BadCertificate
+from apps.kit import mutual_tls
+from apps.kit.mutual_tls import BadCertificate
 from apps.pix.keys import classify
 from tests.apps.dict_key.wire import answer, served
 
@@ -97,7 +97,7 @@ SERVER, OURS = holder("dict", AUTHORITY), holder("gobanking", AUTHORITY)
 def look_up(secrets: FakeSecrets, server: ssl.SSLContext) -> str:
     with (
         served(answer(), context=server) as wire,
-        urllib3.PoolManager(ssl_context=tls.context(secrets, "dict")) as pool,
+        urllib3.PoolManager(ssl_context=mutual_tls.context(secrets, "dict")) as pool,
     ):
         directory = Dict(wire.url, "99999010", pool, seal=UNSEALED)
         found = directory.look_up(PHONE, "52998224725", "E9999901020261125123412345678900")
@@ -122,7 +122,7 @@ def test_without_a_certificate_that_bacen_knows_nobody_answers(tmp_path: Path) -
 
 
 def test_nothing_older_than_tls_1_2_is_spoken() -> None:
-    made = tls.context(secret(OURS, AUTHORITY), "dict")
+    made = mutual_tls.context(secret(OURS, AUTHORITY), "dict")
     assert made.minimum_version >= ssl.TLSVersion.TLSv1_2
     assert (made.verify_mode, made.check_hostname) == (ssl.CERT_REQUIRED, True)
 
@@ -141,5 +141,5 @@ def test_nothing_older_than_tls_1_2_is_spoken() -> None:
 )
 def test_a_secret_that_does_not_do_ends_the_start_without_being_quoted(text: str) -> None:
     with pytest.raises(BadCertificate) as bad:
-        tls.context(FakeSecrets(text), "dict")
+        mutual_tls.context(FakeSecrets(text), "dict")
     assert "BEGIN" not in str(bad.value)

@@ -1,4 +1,4 @@
-"""Mutual TLS with the DICT: our certificate and key, and the authority that signs Bacen's.
+"""Mutual TLS with Bacen: our certificate and key, and the authority that signs the other side's.
 
 They come as one secret, a JSON object of PEM texts: `certificate`, `private_key`, `authority`.
 """

@@ -1,0 +1,147 @@
+"""A payment to another bank: what the order says, and what an answer of the SPI means for it. No I/O.
+
+The order is written once, when the payment becomes SENT, and its bytes never change. It may leave until forty
+seconds after its acceptance; the SPI settles nothing later than that. Whoever does not know what became of it
+asks, and only what `judged` gives decides.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from apps.pix import spi, spi_writing
+from apps.pix.spi import SPI_ISPB, UNSIGNED, Header, Instrument, Party, PaymentOrder, Signer, StatusReport
+
+SENDABLE_FOR = timedelta(seconds=40)
+"""From acceptance to settlement on the primary channel (SPI, manual of times). Not the ten seconds that 99 of
+100 payers wait at most."""
+MARGIN = timedelta(seconds=10)
+"""Clocks differ, and the last order that left in time takes a while: so much later the SPI knows it or never
+will."""
+NOT_SENT = "not_sent"
+"""The SPI never had the order."""
+TIMED_OUT = "AB03"
+OF_A_COPY = frozenset({"DUPL", "ED05", "AM09"})
+"""Codes for an order that was there before: they say nothing of the first one."""
+
+
+class BadPayment(ValueError):  # noqa: N818
+    """A text that `written` did not make. It is not quoted: it names people."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """Who pays whom, and how the payer named them. `key` is the Pix key that was used. The creditor's name is
+    for the payer's eyes: no order has it."""
+
+    instrument: Instrument
+    debtor: Party
+    creditor: Party
+    key: str | None = field(default=None, repr=False)
+    txid: str | None = None
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The money has moved, for good."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """It has not moved and will not: the SPI's `code`, or `NOT_SENT`."""
+
+    code: str
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """Ask again. `resend` says that the SPI has no such order and that the same bytes may still leave."""
+
+    resend: bool = False
+
+
+Verdict = Settled | Rejected | Undecided
+
+
+def written(outgoing: Outgoing) -> str:
+    """The payment as one text, as the ledger keeps it beside the transfer."""
+    parties: dict[str, Any] = {
+        "debtor": vars(outgoing.debtor),
+        "creditor": vars(outgoing.creditor),
+    }
+    document = {"instrument": outgoing.instrument, **parties, "key": outgoing.key, "txid": outgoing.txid}
+    return json.dumps(document, ensure_ascii=False)
+
+
+def read(text: str) -> Outgoing:
+    """What `written` wrote. Raises `BadPayment`."""
+    try:
+        document: Mapping[str, Any] = json.loads(text)
+        return Outgoing(
+            document["instrument"],
+            Party(**document["debtor"]),
+            Party(**document["creditor"]),
+            document["key"],
+            document["txid"],
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadPayment(type(error).__name__) from None
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """An order as it leaves, with its MsgId."""
+
+    order: str = field(repr=False)
+    message_id: str
+
+
+def ordered(
+    outgoing: Outgoing,
+    *,
+    end_to_end_id: str,
+    amount_cents: int,
+    description: str | None,
+    accepted_at: datetime,
+    signer: Signer = UNSIGNED,
+) -> Bytes:
+    """The pacs.008, made once and signed once. Raises `spi_writing.Unwritable`."""
+    message_id = spi.new_message_id(outgoing.debtor.ispb)
+    order = PaymentOrder(
+        header=Header(outgoing.debtor.ispb, SPI_ISPB, message_id, accepted_at),
+        end_to_end_id=end_to_end_id,
+        amount_cents=amount_cents,
+        accepted_at=accepted_at,
+        instrument=outgoing.instrument,
+        debtor=outgoing.debtor,
+        creditor=replace(outgoing.creditor, name=None),
+        key=outgoing.key,
+        txid=outgoing.txid,
+        description=description,
+    )
+    return Bytes(spi_writing.payment_order(order, signer).decode(), message_id)
+
+
+def may_leave(accepted_at: datetime, now: datetime) -> bool:
+    """Whether the order may be sent now, first or again."""
+    return now < accepted_at + SENDABLE_FOR
+
+
+def judged(
+    report: StatusReport | None, accepted_at: datetime, now: datetime, *, asked: bool = True
+) -> Verdict:
+    """What a pacs.002 about a payment means for it; `None`: the SPI, asked, knows no such order. `asked` is
+    false for a report that came by itself: a copy of the order may be what it rejects."""
+    over = now >= accepted_at + SENDABLE_FOR + MARGIN
+    if report is None:
+        return Rejected(NOT_SENT) if over else Undecided(resend=may_leave(accepted_at, now))
+    if report.status in {"ACSC", "ACCC"}:
+        return Settled()
+    if report.status == "ACSP" or report.reason is None or report.reason in OF_A_COPY:
+        return Undecided()
+    if report.reason == TIMED_OUT and not (asked and over):
+        # A copy that came too late is told the same while the first one settles.
+        return Undecided()
+    return Rejected(report.reason)
