@@ -689,7 +689,7 @@ WHOLE = checked(
                     # Who holds an account, who a caller is, and the pool's keys.
                     _access("accounts", "GetItem"),
                 ),
-                callers=frozenset({"gateway", "transaction"}),
+                callers=frozenset({"gateway", "transaction", "open_finance"}),
                 # Nothing of the internet but the DICT, so not Cognito either: see `kit.pool_keys`.
                 egress=_AWS | {"dict"},
                 secrets=frozenset({"dict_certificate"}),

@@ -6,7 +6,7 @@ answer is asked for again and never pays twice. Our own ledger is not touched: t
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -41,12 +41,14 @@ class NotCancellable(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Wish:
-    """What a user asks for."""
+    """What a user asks for. `to` is whom they named; `find` says who that is, for the payment that will carry
+    an end-to-end id, and is asked only for what is new."""
 
     owner: str
     key: str
     account_id: str
-    creditor: Creditor
+    to: Mapping[str, Any]
+    find: Callable[[str], Creditor]
     amount_cents: int
     description: str | None
     scheduled_for: date | None
@@ -59,9 +61,8 @@ class Wish:
     @property
     def request_hash(self) -> str:
         """Tells a replay from another request under the same key."""
-        creditor = self.creditor
         return payment.request_hash(
-            self.account_id, vars(creditor), self.amount_cents, self.description, self.scheduled_for
+            self.account_id, self.to, self.amount_cents, self.description, self.scheduled_for
         )
 
 
@@ -75,12 +76,14 @@ class Initiations:
         self._banks = banks
         self._links = links
         self._cnpj = cnpj
+        # Whoever starts a payment names it: an initiator by the root of its CNPJ (facts, 2.1).
+        self._ispb = cnpj[:8]
         self._now = now
 
     def start(self, wish: Wish, link: Link) -> tuple[Initiation, bool]:
         """A new initiation that waits for its user, or the one that this key has made; and whether it has.
 
-        Raises `KeyReused`, `BadDay`, `UnknownCustomer`, and what banks raise.
+        Raises `KeyReused`, `BadDay`, `UnknownCustomer`, what `wish.find` raises, and what banks raise.
         """
         found = self._store.initiation(wish.initiation_id)
         if found is None:
@@ -165,7 +168,10 @@ class Initiations:
         cpf = self._links.cpf(wish.owner)
         bank = self._banks.find(link.bank_id)
         account = next(each for each in link.accounts if each.account_id == wish.account_id)
-        request = payment.consent_request(cpf, wish.creditor, wish.amount_cents, today, planned)
+        carried = end_to_end_id.new(self._ispb, now if planned is None else payment.carried_out(planned))
+        # What is looked up now is looked up under a time of now; the payment of another day has that day's.
+        creditor = wish.find(carried if planned is None else end_to_end_id.new(self._ispb, now))
+        request = payment.consent_request(cpf, creditor, wish.amount_cents, today, planned)
         return Initiation(
             initiation_id=wish.initiation_id,
             owner=wish.owner,
@@ -176,12 +182,12 @@ class Initiations:
             institution=link.institution,
             status="AWAITING_AUTHORISATION",
             amount_cents=wish.amount_cents,
-            creditor=wish.creditor,
+            creditor=creditor,
             description=wish.description,
             scheduled_for=planned,
             created_at=now,
             request_hash=wish.request_hash,
-            end_to_end_id=end_to_end_id.new(bank.institution.ispb, now),
+            end_to_end_id=carried,
             consent_request=payment.with_debtor(request, account, bank.institution.ispb),
         )
 

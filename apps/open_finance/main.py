@@ -17,7 +17,7 @@ from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
 from apps.open_finance import keys
 from apps.open_finance.access import Access
-from apps.open_finance.api import NoKeys, OpenFinanceService, Payees, router
+from apps.open_finance.api import OpenFinanceService, router
 from apps.open_finance.balances import LinkedBalances, Pace
 from apps.open_finance.banks import Banks, UnknownBank
 from apps.open_finance.callbacks import Callbacks
@@ -27,6 +27,7 @@ from apps.open_finance.initiations import Initiations
 from apps.open_finance.institutions import PUBLIC, Directory, DirectoryAway
 from apps.open_finance.keys import OurKeys, Ourselves
 from apps.open_finance.links import CallbackRefused, Links, UnknownCustomer
+from apps.open_finance.payees import DictPayees
 from apps.open_finance.statements import LinkedStatements
 from apps.open_finance.store import Customers, OpenFinanceStore
 
@@ -43,6 +44,7 @@ class OpenFinanceSettings(settings.ApiSettings):
     secret_open_finance_keys: str
     secrets_folder: str | None = None
     public_url: str
+    url_dict_key: str
     url_other_bank: str | None = None
     bank_directory_url: str = PUBLIC
     bank_deadline_ms: Annotated[int, Field(ge=100, le=60_000)] = 1500
@@ -89,11 +91,12 @@ def problems() -> dict[type[Exception], Problem]:
 
 @dataclass(frozen=True)
 class World:
-    """What reaches outside of this process. `now` is the time in UTC."""
+    """What reaches outside of this process. `send` speaks with banks, `ask` with our own services; `now` is
+    the time in UTC."""
 
     client: Client
     send: Send
-    payees: Payees
+    ask: Send
     verifier: Verifier
     now: Callable[[], datetime]
 
@@ -111,6 +114,7 @@ def built(config: OpenFinanceSettings, our_keys: OurKeys, world: World) -> FastA
     pace = Pace(config.bank_deadline_ms / 1000, config.fresh_seconds)
     balances = LinkedBalances(store, banks, access, pace, now)
     statements = LinkedStatements(store, banks, access, pace, now)
+    payees = DictPayees(world.ask, config.url_dict_key)
     callbacks = Callbacks(store, links, initiations, now)
 
     async def close() -> None:
@@ -123,9 +127,7 @@ def built(config: OpenFinanceSettings, our_keys: OurKeys, world: World) -> FastA
         ready=[TableCheck(client, config.table_consents)],
         errors=problems(),
         state={
-            "service": OpenFinanceService(
-                links, balances, statements, initiations, callbacks, world.payees, now
-            )
+            "service": OpenFinanceService(links, balances, statements, initiations, callbacks, payees, now)
         },
         verifier=world.verifier,
         close=[close],
@@ -145,7 +147,7 @@ def main() -> None:
     world = World(
         dynamo.connect(config.aws_region, config.dynamodb_endpoint),
         outbound.sender(our_keys.tls()),
-        NoKeys(),
+        outbound.sender(),
         Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids),
         lambda: datetime.now(UTC),
     )

@@ -375,6 +375,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "TABLE_CONSENTS": "test-consents",
         "TABLE_ACCOUNTS": "test-accounts",
         "URL_OTHER_BANK": "http://other_bank",
+        "URL_DICT_KEY": "http://dict_key",
         "SECRET_OPEN_FINANCE_KEYS": "test-open_finance_keys",
         "PUBLIC_URL": "<public_url>",
     },

@@ -80,7 +80,7 @@ def test_the_gateway_is_called_from_the_public_subnets_and_calls_by_the_catalog(
 
 def test_dict_key_is_reached_by_its_callers_and_reaches_the_dict_and_aws() -> None:
     found = policy(REAL, REAL.service("dict_key"), AT, "gateway")
-    assert found["ingress"] == [{"from": pods("gateway", "transaction"), "ports": tcp(8003)}]
+    assert found["ingress"] == [{"from": pods("gateway", "open-finance", "transaction"), "ports": tcp(8003)}]
     assert found["egress"] == [DICT, DNS, DYNAMODB, AGENT, ENDPOINTS]
 
 

@@ -19,9 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from apps.kit.outbound import Answer, Call, NoAnswer
+from apps.kit.outbound import Answer, Call, NoAnswer, Send
 from apps.open_finance import keys
-from apps.open_finance.api import NoKeys, Payees
 from apps.open_finance.keys import OurKeys
 from apps.open_finance.main import OpenFinanceSettings, World, built
 from apps.simulators.other_bank import app as simulator
@@ -36,6 +35,7 @@ from tests.apps.serving import ANA, BETO, signed_in, verifier
 from tests.apps.signing import Key
 
 BANKS_URL = "http://banks.test"
+DICT_URL = "http://dict-key.test"
 PUBLIC_URL = "https://api.gobanking.test"
 CPFS = {ANA: "52998224725", BETO: "11144477735"}
 IPE, JATOBA, CAJU = (each.organisation_id for each in USUAL[:3])
@@ -233,13 +233,19 @@ def settings(**more: Any) -> OpenFinanceSettings:
         secret_open_finance_keys="keys",
         public_url=PUBLIC_URL,
         url_other_bank=BANKS_URL,
+        url_dict_key=DICT_URL,
         **more,
     )
 
 
+def nobody(call: Call, seconds: float) -> Answer:
+    """None of our services answers."""
+    raise NoAnswer("refused", sent=False)
+
+
 @contextmanager
-def staged(payees: Payees | None = None, our: OurKeys | None = None, **more: Any) -> Iterator[Stage]:
-    """Our service and the usual banks."""
+def staged(ask: Send | None = None, our: OurKeys | None = None, **more: Any) -> Iterator[Stage]:
+    """Our service and the usual banks. `ask` plays our own services; there are none unless it is given."""
     time = Time()
     banks = Banks(USUAL, Clock(time.now), bank_key())
     dynamo = FakeDynamo(catalog_tables("test-"), lambda: time.now().timestamp())
@@ -248,7 +254,7 @@ def staged(payees: Payees | None = None, our: OurKeys | None = None, **more: Any
         dynamo.put_item(TableName="test-accounts", Item=binding)
     with TestClient(simulator.create(banks), base_url=BANKS_URL, raise_server_exceptions=False) as at_banks:
         wire = Wire(at_banks)
-        world = World(dynamo, wire.send, payees or NoKeys(), verifier(), time.now)
+        world = World(dynamo, wire.send, ask or nobody, verifier(), time.now)
         with TestClient(
             built(settings(**more), our or our_keys(), world), raise_server_exceptions=False
         ) as api:

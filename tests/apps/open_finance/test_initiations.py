@@ -8,10 +8,9 @@ import pytest
 from httpx2 import Response
 
 from apps.kit.outbound import Answer, Call, NoAnswer
-from apps.open_finance.payment import Creditor
 from apps.simulators.other_bank.faults import Fault, FaultPlan
 from apps.simulators.other_bank.signatures import verified
-from tests.apps.open_finance.stage import CPFS, IPE, JATOBA, Stage, bank_key, our_keys, query_of, staged
+from tests.apps.open_finance.stage import CPFS, IPE, JATOBA, Stage, bank_key, our_keys, query_of
 from tests.apps.serving import ANA, BETO, problem
 
 STRANGER = {
@@ -283,6 +282,11 @@ def test_a_scheduled_payment_waits_for_its_day_and_can_be_cancelled_until_then(s
     assert spent(stage) == 0
 
 
+def test_a_payment_of_another_day_is_named_for_that_day(stage: Stage) -> None:
+    initiation = asked(stage, scheduled_for="2026-12-24")
+    assert initiation["end_to_end_id"][:21] == "E99999010202612241500"
+
+
 def test_a_scheduled_payment_is_made_on_its_day(stage: Stage) -> None:
     initiation = asked(stage, scheduled_for="2026-11-26")
     agreed(stage, initiation)
@@ -340,24 +344,6 @@ def test_a_link_that_has_ended_pays_nothing(stage: Stage) -> None:
     answer = stage.post("/payment-initiations", body(link))
     assert answer.json()["code"] in {"account_not_found", "link_not_active"}
     assert stage.wire.asked("/payments/") == 0
-
-
-class OneKey:
-    """Payees of whom one has a key."""
-
-    def find(self, key: str, bearer: str) -> Creditor | None:
-        assert bearer.startswith("Bearer ")
-        return Creditor(**STRANGER, key=key) if key == "beto@example.com" else None
-
-
-def test_a_key_is_paid_as_a_key() -> None:
-    with staged(OneKey()) as stage:
-        initiation = asked(stage, to={"key": "beto@example.com"})
-        assert stage.consent_of().order["payment"]["details"]["localInstrument"] == "DICT"
-        assert stage.consent_of().order["payment"]["details"]["proxy"] == "beto@example.com"
-        assert agreed(stage, initiation).json()["status"] == "PROCESSING"
-        link = body(stage.linked(), to={"key": "nobody@example.com"})
-        problem(stage.post("/payment-initiations", link), 422, "payee_not_found")
 
 
 def test_an_order_is_signed_for_this_bank_and_has_reais_with_two_decimals(stage: Stage) -> None:
