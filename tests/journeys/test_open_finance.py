@@ -2,9 +2,10 @@
 
 import pytest
 
+from environments.local.other_banks import agree
 from tests.environment import Environment, open_account, until
 from tests.journeys.conftest import Person
-from tests.journeys.other_banks import CLARA, agree, linked, paying
+from tests.journeys.other_banks import CLARA, linked, paying
 
 
 @pytest.fixture(scope="module")

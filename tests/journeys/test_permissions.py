@@ -25,6 +25,7 @@ from environments.local.credentials import role_keys
 from environments.local.demo import cpf
 from environments.local.ministack import root_client
 from environments.local.names import PREFIX, REGION, LocalNames
+from environments.local.other_banks import agree
 from tests.environment import ROOT, Environment, environment, log_lines, open_account, until
 from tests.journeys import other_banks
 from tests.journeys.conftest import RECORDER, Person
@@ -158,7 +159,7 @@ def another_bank_comes_and_goes(bank: Environment) -> None:
     link = other_banks.linked(davi)
     assert api.get("/balances").body["complete"]
     started = api.post("/payment-initiations", other_banks.paying(link, 5))
-    assert other_banks.agree(started.body["authorisation_url"], other_banks.DAVI).status_code == 200
+    assert agree(started.body["authorisation_url"], other_banks.DAVI).status_code == 200
     path = f"/payment-initiations/{started.body['payment_initiation_id']}"
     until(lambda: api.get(path).body["status"], lambda status: status == "SETTLED")
     assert api.delete(f"/links/{link['link_id']}").status == 204
