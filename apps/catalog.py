@@ -779,7 +779,8 @@ WHOLE = checked(
                 replicas=1,
                 cpu_millis=100,
                 memory_mib=256,
-                callers=frozenset({"dict_key", "send_pix", "receive_pix"}),
+                # Other banks order and take payments there, as we do.
+                callers=frozenset({"dict_key", "send_pix", "receive_pix", "other_bank"}),
                 egress=frozenset({"dns"}),
                 settings=frozenset({"ispb"}),
                 module="apps.simulators.bacen.main",
@@ -791,7 +792,7 @@ WHOLE = checked(
                 replicas=1,
                 cpu_millis=100,
                 memory_mib=256,
-                callers=frozenset({"open_finance"}),
+                callers=frozenset({"open_finance", "bacen"}),
                 egress=frozenset({"dns"}),
                 module="apps.simulators.other_bank.main",
             ),

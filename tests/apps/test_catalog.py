@@ -358,7 +358,7 @@ VARIABLES: dict[str, dict[str, str]] = {
     },
     "sweep_transfers": {"PORT": "8012", **LEDGER_TABLES, **SHARDS},
     "audit_ledger": {"PORT": "8013", **LEDGER_TABLES, **SHARDS, "AUDIT_SECONDS": "<audit_seconds>"},
-    "bacen": {"PORT": "8020", "ISPB": "<ispb>"},
+    "bacen": {"PORT": "8020", "ISPB": "<ispb>", "URL_OTHER_BANK": "http://other_bank"},
     "operators": {
         **LEDGER_TABLES,
         **SHARDS,
@@ -379,7 +379,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "SECRET_OPEN_FINANCE_KEYS": "test-open_finance_keys",
         "PUBLIC_URL": "<public_url>",
     },
-    "other_bank": {"PORT": "8021"},
+    "other_bank": {"PORT": "8021", "URL_BACEN": "http://bacen"},
     "dict_key": {
         "PORT": "8003",
         **API,

@@ -88,10 +88,11 @@ def test_a_simulator_stands_in_for_the_ranges() -> None:
     found = policy(WHOLE, WHOLE.service("dict_key"), SIMULATED, "gateway")
     assert found["egress"] == [to(pods("bacen"), 8020), DNS, DYNAMODB, AGENT, ENDPOINTS]
     found = policy(WHOLE, WHOLE.service("open_finance"), SIMULATED, "gateway")
-    assert found["egress"][0] == to(pods("other-bank"), 8021)
+    assert found["egress"][:2] == [to(pods("dict-key"), 8003), to(pods("other-bank"), 8021)]
     found = policy(WHOLE, WHOLE.service("bacen"), SIMULATED, "gateway")
-    assert found["ingress"] == [{"from": pods("dict-key", "receive-pix", "send-pix"), "ports": tcp(8020)}]
-    assert found["egress"] == [DNS]
+    callers = pods("dict-key", "other-bank", "receive-pix", "send-pix")
+    assert found["ingress"] == [{"from": callers, "ports": tcp(8020)}]
+    assert found["egress"] == [to(pods("other-bank"), 8021), DNS]
 
 
 def test_a_worker_takes_no_connection_and_reaches_the_brokers() -> None:

@@ -30,6 +30,7 @@ from apps.simulators.other_bank.brands import USUAL
 from apps.simulators.other_bank.clock import Clock
 from apps.simulators.other_bank.customers import PASSWORD
 from apps.simulators.other_bank.signatures import SigningKey
+from apps.simulators.other_bank.spi import Rail
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.serving import ANA, BETO, signed_in, verifier
 from tests.apps.signing import Key
@@ -127,10 +128,10 @@ class Browser:
     """A person at a bank's authorisation page."""
 
     def __init__(self, client: TestClient) -> None:
-        self._client = client
+        self.client = client
 
     def open(self, url: str) -> Response:
-        return self._client.get(url, follow_redirects=False)
+        return self.client.get(url, follow_redirects=False)
 
     def submit(self, page: Response, *chosen: tuple[str, str]) -> Response:
         """Sends the page's form with its hidden fields and these."""
@@ -139,7 +140,7 @@ class Browser:
         hidden = [pair for pair in form.fields if pair[0] == "visit"]
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         body = "&".join(f"{name}={value}" for name, value in [*hidden, *chosen])
-        return self._client.post(
+        return self.client.post(
             BANKS_URL + form.action, content=body, headers=headers, follow_redirects=False
         )
 
@@ -238,16 +239,35 @@ def settings(**more: Any) -> OpenFinanceSettings:
     )
 
 
+def sending(client: TestClient) -> Send:
+    """Calls to an application of this process."""
+
+    def send(call: Call, seconds: float) -> Answer:
+        answer = client.request(call.method, call.url, content=call.body, headers=dict(call.headers))
+        found = {name.lower(): value for name, value in answer.headers.items()}
+        return Answer(answer.status_code, found, answer.content)
+
+    return send
+
+
 def nobody(call: Call, seconds: float) -> Answer:
     """None of our services answers."""
     raise NoAnswer("refused", sent=False)
 
 
 @contextmanager
-def staged(ask: Send | None = None, our: OurKeys | None = None, **more: Any) -> Iterator[Stage]:
-    """Our service and the usual banks. `ask` plays our own services; there are none unless it is given."""
-    time = Time()
-    banks = Banks(USUAL, Clock(time.now), bank_key())
+def staged(
+    ask: Send | None = None,
+    our: OurKeys | None = None,
+    *,
+    time: Time | None = None,
+    rail: Rail | None = None,
+    **more: Any,
+) -> Iterator[Stage]:
+    """Our service and the usual banks. `ask` plays our own services; there are none unless it is given. What
+    the banks' customers pay elsewhere goes by `rail`."""
+    time = time or Time()
+    banks = Banks(USUAL, Clock(time.now), bank_key(), rail)
     dynamo = FakeDynamo(catalog_tables("test-"), lambda: time.now().timestamp())
     for subject, cpf in CPFS.items():
         binding = {"pk": {"S": f"SUB#{subject}"}, "sk": {"S": "BINDING"}, "tax_id": {"S": cpf}}
