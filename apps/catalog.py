@@ -714,8 +714,8 @@ WHOLE = checked(
                         "DescribeTable",
                         indexes=["owner"],
                     ),
-                    # Whose CPF a login is: the item that the first account of a person leaves.
-                    _access("accounts", "GetItem"),
+                    # Whose CPF a login is, and what its owner lets another bank read.
+                    _access("accounts", "GetItem", "Query", indexes=["owner"]),
                 ),
                 callers=frozenset({"gateway", "account"}),
                 egress=_AWS | {"cognito", "banks"},

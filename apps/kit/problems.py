@@ -22,6 +22,8 @@ CODES: Mapping[str, tuple[int, str]] = {
     "before_opening": (404, "The account was not open yet"),
     "link_not_found": (404, "There is no such link"),
     "payment_initiation_not_found": (404, "There is no such payment initiation"),
+    "consent_not_found": (404, "There is no such consent"),
+    "consent_request_not_found": (404, "There is no such request"),
     "key_not_found": (404, "There is no such key"),
     "claim_not_found": (404, "There is no such claim"),
     "method_not_allowed": (405, "The method is not allowed here"),

@@ -23,6 +23,12 @@ from apps.open_finance.banks import Banks, UnknownBank
 from apps.open_finance.callbacks import Callbacks
 from apps.open_finance.calls import BankRefused, BankSilent
 from apps.open_finance.documents import Invalid
+from apps.open_finance.holder import api as holder_api
+from apps.open_finance.holder import customer_api
+from apps.open_finance.holder.accounts import HeldAccounts
+from apps.open_finance.holder.authorisation import AuthorisationServer
+from apps.open_finance.holder.holder import Holder, People
+from apps.open_finance.holder.store import HolderStore
 from apps.open_finance.initiations import Initiations
 from apps.open_finance.institutions import PUBLIC, Directory, DirectoryAway
 from apps.open_finance.keys import OurKeys, Ourselves
@@ -120,18 +126,34 @@ def built(config: OpenFinanceSettings, our_keys: OurKeys, world: World) -> FastA
     async def close() -> None:
         await to_thread.run_sync(balances.close)
 
-    return service.create_app(
+    holder = _holder(config, us, client, now)
+    app = service.create_app(
         "Open Finance",
         "1",
-        [router],
+        [router, customer_api.router, holder_api.oauth, holder_api.data],
         ready=[TableCheck(client, config.table_consents)],
         errors=problems(),
         state={
-            "service": OpenFinanceService(links, balances, statements, initiations, callbacks, payees, now)
+            "service": OpenFinanceService(links, balances, statements, initiations, callbacks, payees, now),
+            "holder": holder,
         },
         verifier=world.verifier,
         close=[close],
     )
+    holder_api.answer_refusals(app, holder)
+    return app
+
+
+def _holder(
+    config: OpenFinanceSettings, us: Ourselves, client: Client, now: Callable[[], datetime]
+) -> Holder:
+    """Our side as a holder of data. Only where other banks are simulated may anybody register."""
+    store = HolderStore(client, config.table_consents, us.keys.sealer())
+    is_simulated = config.url_other_bank is not None
+    issuer = config.public_url.rstrip("/")
+    server = AuthorisationServer(store, us.signer, issuer, now, open_registration=is_simulated)
+    people = People(HeldAccounts(client, config.table_accounts), Customers(client, config.table_accounts))
+    return Holder(server, store, people, us.keys.cnpj, now)
 
 
 def main() -> None:

@@ -600,7 +600,8 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
     "open_finance": [
         table("consents", "DeleteItem", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"),
         index("consents", "owner"),
-        table("accounts", "GetItem"),
+        table("accounts", "GetItem", "Query"),
+        index("accounts", "owner"),
         TABLE_KEY,
         statement("Secrets", ["secretsmanager:GetSecretValue"], "secret/open_finance_keys"),
         statement("SecretKey", ["kms:Decrypt"], "key/secrets", via="secretsmanager"),

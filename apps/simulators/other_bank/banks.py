@@ -3,24 +3,35 @@
 from collections.abc import Sequence
 from typing import Any
 
+from apps.kit import outbound
+from apps.kit.outbound import Send
 from apps.simulators.other_bank.bank import Bank, incoming
 from apps.simulators.other_bank.brands import Brand
 from apps.simulators.other_bank.clock import Clock
 from apps.simulators.other_bank.payments import Payment
+from apps.simulators.other_bank.receiver import Receiver
 from apps.simulators.other_bank.signatures import SigningKey
 from apps.simulators.other_bank.spi import NoRail, Rail
 
 
 class Banks:
     """The banks by slug. `key` signs for all of them: making one takes a while, and each has its own id.
-    Among themselves they settle here; what leaves them goes by `rail`."""
+    Among themselves they settle here; what leaves them goes by `rail`. Other banks' data they ask for by
+    `send`."""
 
     def __init__(
-        self, brands: Sequence[Brand], clock: Clock, key: SigningKey, rail: Rail | None = None
+        self,
+        brands: Sequence[Brand],
+        clock: Clock,
+        key: SigningKey,
+        rail: Rail | None = None,
+        send: Send | None = None,
     ) -> None:
         self.clock = clock
         self._rail: Rail = rail or NoRail()
         self.by_slug = {each.slug: self._made(each, key) for each in brands}
+        sender = send or outbound.sender()
+        self.receivers = {slug: Receiver(bank, sender) for slug, bank in self.by_slug.items()}
 
     def settle(self, payment: Payment) -> None:
         """Credits the payee if one of these banks keeps the account."""

@@ -6,10 +6,16 @@ from apps.account.api import router as accounts
 from apps.dict_key.api import router as keys
 from apps.kit.service import create_app
 from apps.open_finance.api import router as open_finance
+from apps.open_finance.holder.customer_api import router as consents
 from apps.transaction.api import router as transfers
 
 
 def of_services() -> dict[str, dict[str, Any]]:
     """By name, each freshly made."""
-    routers = {"account": accounts, "transaction": transfers, "open_finance": open_finance, "dict_key": keys}
-    return {name: create_app(name, "1", [router]).openapi() for name, router in routers.items()}
+    routers = {
+        "account": [accounts],
+        "transaction": [transfers],
+        "open_finance": [open_finance, consents],
+        "dict_key": [keys],
+    }
+    return {name: create_app(name, "1", theirs).openapi() for name, theirs in routers.items()}

@@ -221,6 +221,7 @@ class Stage:
 
 def settings(**more: Any) -> OpenFinanceSettings:
     """The service's settings."""
+    told: dict[str, Any] = {"url_other_bank": BANKS_URL, **more}
     return OpenFinanceSettings(
         service="open_finance",
         environment="test",
@@ -233,9 +234,8 @@ def settings(**more: Any) -> OpenFinanceSettings:
         table_accounts="test-accounts",
         secret_open_finance_keys="keys",
         public_url=PUBLIC_URL,
-        url_other_bank=BANKS_URL,
         url_dict_key=DICT_URL,
-        **more,
+        **told,
     )
 
 
@@ -267,7 +267,7 @@ def staged(
     """Our service and the usual banks. `ask` plays our own services; there are none unless it is given. What
     the banks' customers pay elsewhere goes by `rail`."""
     time = time or Time()
-    banks = Banks(USUAL, Clock(time.now), bank_key(), rail)
+    banks = Banks(USUAL, Clock(time.now), bank_key(), rail, lambda call, seconds: sending(api)(call, seconds))
     dynamo = FakeDynamo(catalog_tables("test-"), lambda: time.now().timestamp())
     for subject, cpf in CPFS.items():
         binding = {"pk": {"S": f"SUB#{subject}"}, "sk": {"S": "BINDING"}, "tax_id": {"S": cpf}}
