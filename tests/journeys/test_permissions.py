@@ -153,7 +153,7 @@ def give_back_close_and_look_back(ana: Person, bruno: Person) -> None:
 
 
 def another_bank_comes_and_goes(bank: Environment) -> None:
-    """A link made, read, paid from and ended."""
+    """A link made, read, paid from and ended; and an account here that the bank reads in its turn."""
     api = bank.user("davi@example.com")
     davi = Person(api, open_account(api, other_banks.DAVI, "Davi Rocha"))
     link = other_banks.linked(davi)
@@ -163,6 +163,11 @@ def another_bank_comes_and_goes(bank: Environment) -> None:
     path = f"/payment-initiations/{started.body['payment_initiation_id']}"
     until(lambda: api.get(path).body["status"], lambda status: status == "SETTLED")
     assert api.delete(f"/links/{link['link_id']}").status == 204
+    reading = other_banks.Reading.asked(bank, "ipe", davi)
+    assert reading.agreed_by(davi).status_code == 200
+    assert reading.seen().status_code == 200
+    (consent,) = api.get("/consents").body["consents"]
+    assert api.delete(f"/consents/{consent['consent_id']}").status == 204
 
 
 def keys_come_and_go(bank: Environment, kafka: Broker, ana: Person, bruno: Person) -> None:
