@@ -264,4 +264,8 @@ class Initiations:
             return self._store.initiation(initiation.initiation_id) or changed
         if changed.final:
             self._store.forget_tokens(initiation.initiation_id)
+        if changed.status == "SETTLED":
+            # Whoever looks next wants to see the money moved, on either side of it.
+            for link in self._links.of(changed.owner):
+                self._store.outdate(link.link_id)
         return changed

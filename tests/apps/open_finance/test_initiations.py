@@ -10,7 +10,7 @@ from httpx2 import Response
 from apps.kit.outbound import Answer, Call, NoAnswer
 from apps.simulators.other_bank.faults import Fault, FaultPlan
 from apps.simulators.other_bank.signatures import verified
-from tests.apps.open_finance.stage import CPFS, IPE, JATOBA, Stage, bank_key, our_keys, query_of
+from tests.apps.open_finance.stage import CPFS, IPE, JATOBA, Stage, bank_key, our_keys, query_of, staged
 from tests.apps.serving import ANA, BETO, problem
 
 STRANGER = {
@@ -74,6 +74,34 @@ def test_a_payment_is_followed_until_it_is_final(stage: Stage, bank: str) -> Non
     calls = len(stage.wire.calls)
     looked_at(stage, initiation)
     assert len(stage.wire.calls) == calls, "what is final is not asked for again"
+
+
+def test_a_settled_payment_is_seen_at_once_on_both_sides_of_it() -> None:
+    with staged(fresh_seconds=3600, bank_deadline_ms=30_000) as stage:
+        payee = stage.bank(JATOBA).customers[CPFS[ANA]].accounts[0]
+        stage.linked(JATOBA)
+        own = {
+            "ispb": "99999102",
+            "number": payee.number + payee.check_digit,
+            "tax_id": CPFS[ANA],
+            "name": "Ana Souza",
+        }
+        initiation = asked(stage, IPE, to={"bank": STRANGER | own})
+
+        def seen() -> dict[str, list[int]]:
+            found: dict[str, list[int]] = {}
+            for each in stage.get("/linked-accounts").json()["accounts"]:
+                found.setdefault(each["institution"], []).append(each["available_cents"])
+            return found
+
+        before = seen()
+        agreed(stage, initiation)
+        assert seen() == before, "what was read a moment ago is still fresh"
+        stage.time.skip(seconds=2)
+        assert looked_at(stage, initiation)["status"] == "SETTLED"
+        after = seen()
+        assert after["Banco Ipê"][0] == before["Banco Ipê"][0] - 5_000
+        assert after["Jatobá Pagamentos"][0] == before["Jatobá Pagamentos"][0] + 5_000
 
 
 def test_a_replayed_key_answers_the_first_initiation(stage: Stage) -> None:
