@@ -41,8 +41,8 @@ class NotCancellable(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Wish:
-    """What a user asks for. `to` is whom they named; `find` says who that is, for the payment that will carry
-    an end-to-end id, and is asked only for what is new."""
+    """What a user asks for. `to` is whom they named; `find` says who that is, looked up under an end-to-end
+    id, and is asked only for what is new."""
 
     owner: str
     key: str
@@ -76,7 +76,6 @@ class Initiations:
         self._banks = banks
         self._links = links
         self._cnpj = cnpj
-        # Whoever starts a payment names it: an initiator by the root of its CNPJ (facts, 2.1).
         self._ispb = cnpj[:8]
         self._now = now
 
@@ -168,9 +167,9 @@ class Initiations:
         cpf = self._links.cpf(wish.owner)
         bank = self._banks.find(link.bank_id)
         account = next(each for each in link.accounts if each.account_id == wish.account_id)
-        carried = end_to_end_id.new(self._ispb, now if planned is None else payment.carried_out(planned))
-        # What is looked up now is looked up under a time of now; the payment of another day has that day's.
-        creditor = wish.find(carried if planned is None else end_to_end_id.new(self._ispb, now))
+        # The look-up is ours and has an id of ours; the payment is the bank's, which looks up for itself.
+        creditor = wish.find(end_to_end_id.new(self._ispb, now))
+        carried_at = now if planned is None else payment.carried_out(planned)
         request = payment.consent_request(cpf, creditor, wish.amount_cents, today, planned)
         return Initiation(
             initiation_id=wish.initiation_id,
@@ -187,7 +186,8 @@ class Initiations:
             scheduled_for=planned,
             created_at=now,
             request_hash=wish.request_hash,
-            end_to_end_id=carried,
+            # A Pix that comes under our own ISPB is refused here: nobody else makes our ids.
+            end_to_end_id=end_to_end_id.new(bank.institution.ispb, carried_at),
             consent_request=payment.with_debtor(request, account, bank.institution.ispb),
         )
 

@@ -29,7 +29,7 @@ class Payees(Protocol):
     """Who is behind a Pix key."""
 
     def find(self, key: str, end_to_end_id: str, authorization: str) -> Creditor:
-        """The account that a key leads to, for the payment with this id. Raises `Problem`."""
+        """The account that a key leads to, looked up under this id. Raises `Problem`."""
         ...
 
 
@@ -55,7 +55,7 @@ class DictPayees:
         self._url = f"{url}/internal/keys/lookup"
 
     def find(self, key: str, end_to_end_id: str, authorization: str) -> Creditor:
-        """The account that a key leads to, for the payment with this id. Raises `Problem`."""
+        """The account that a key leads to, looked up under this id. Raises `Problem`."""
         headers = {"Authorization": authorization, "Content-Type": "application/json"}
         body = json.dumps({"key": key, "end_to_end_id": end_to_end_id}).encode()
         try:

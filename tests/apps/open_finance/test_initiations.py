@@ -312,7 +312,7 @@ def test_a_scheduled_payment_waits_for_its_day_and_can_be_cancelled_until_then(s
 
 def test_a_payment_of_another_day_is_named_for_that_day(stage: Stage) -> None:
     initiation = asked(stage, scheduled_for="2026-12-24")
-    assert initiation["end_to_end_id"][:21] == "E99999010202612241500"
+    assert initiation["end_to_end_id"][:21] == "E99999101202612241500"
 
 
 def test_a_scheduled_payment_is_made_on_its_day(stage: Stage) -> None:
