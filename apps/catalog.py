@@ -690,7 +690,7 @@ WHOLE = checked(
                     # Who holds an account, who a caller is, and the pool's keys.
                     _access("accounts", "GetItem"),
                 ),
-                callers=frozenset({"gateway", "transaction"}),
+                callers=frozenset({"gateway", "transaction", "open_finance"}),
                 # Nothing of the internet but the DICT, so not Cognito either: see `kit.pool_keys`.
                 egress=_AWS | {"dict"},
                 secrets=frozenset({"dict_certificate"}),
@@ -715,8 +715,8 @@ WHOLE = checked(
                         "DescribeTable",
                         indexes=["owner"],
                     ),
-                    # Whose CPF a login is: the item that the first account of a person leaves.
-                    _access("accounts", "GetItem"),
+                    # Whose CPF a login is, and what its owner lets another bank read.
+                    _access("accounts", "GetItem", "Query", indexes=["owner"]),
                 ),
                 callers=frozenset({"gateway", "account"}),
                 egress=_AWS | {"cognito", "banks"},
@@ -779,7 +779,8 @@ WHOLE = checked(
                 replicas=1,
                 cpu_millis=100,
                 memory_mib=256,
-                callers=frozenset({"dict_key", "send_pix", "receive_pix"}),
+                # Other banks order and take payments there, as we do.
+                callers=frozenset({"dict_key", "send_pix", "receive_pix", "other_bank"}),
                 egress=frozenset({"dns"}),
                 settings=frozenset({"ispb"}),
                 module="apps.simulators.bacen.main",
@@ -791,7 +792,7 @@ WHOLE = checked(
                 replicas=1,
                 cpu_millis=100,
                 memory_mib=256,
-                callers=frozenset({"open_finance"}),
+                callers=frozenset({"open_finance", "bacen"}),
                 egress=frozenset({"dns"}),
                 module="apps.simulators.other_bank.main",
             ),

@@ -1,7 +1,8 @@
 """Pix keys over HTTP: whom a key leads to, your own keys, and claims.
 
-`/internal/keys/lookup` is for the transaction service alone: the gateway has no route to it, and nobody else
-has a way in. It says what a payment needs, the other answers say what people may see.
+`/internal/keys/lookup` is for the services that start payments, transaction and open_finance: the gateway has
+no route to it, and nobody else has a way in. It says what a payment needs, the other answers say what people
+may see.
 """
 
 from collections.abc import Callable

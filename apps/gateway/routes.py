@@ -47,6 +47,10 @@ ROUTES = (
     Route("GET", "/payment-initiations", "open_finance"),
     Route("GET", "/payment-initiations/{initiation_id}", "open_finance"),
     Route("DELETE", "/payment-initiations/{initiation_id}", "open_finance"),
+    Route("GET", "/consent-requests/{consent_request_id}", "open_finance"),
+    Route("POST", "/consent-requests/{consent_request_id}/decision", "open_finance"),
+    Route("GET", "/consents", "open_finance"),
+    Route("DELETE", "/consents/{consent_id}", "open_finance"),
     Route("POST", "/keys/lookup", "dict_key"),
     Route("POST", "/keys", "dict_key"),
     Route("GET", "/keys", "dict_key"),
@@ -56,7 +60,35 @@ ROUTES = (
     Route("POST", "/keys/claims/{claim_id}/{action}", "dict_key"),
 )
 
+_CONSENTS = "/open-banking/consents/v3/consents"
+_ACCOUNTS = "/open-banking/accounts/v2/accounts"
+
+STANDARD = tuple(
+    Route(method, template, "open_finance", token=False)
+    for method, template in (
+        ("GET", "/.well-known/openid-configuration"),
+        ("GET", "/oauth/jwks"),
+        ("POST", "/oauth/register"),
+        ("POST", "/oauth/par"),
+        ("GET", "/oauth/authorize"),
+        ("POST", "/oauth/token"),
+        ("POST", _CONSENTS),
+        ("GET", _CONSENTS + "/{urn}"),
+        ("DELETE", _CONSENTS + "/{urn}"),
+        ("GET", "/open-banking/resources/v3/resources"),
+        ("GET", _ACCOUNTS),
+        ("GET", _ACCOUNTS + "/{account_id}"),
+        ("GET", _ACCOUNTS + "/{account_id}/balances"),
+        ("GET", _ACCOUNTS + "/{account_id}/overdraft-limits"),
+        ("GET", _ACCOUNTS + "/{account_id}/transactions"),
+        ("GET", _ACCOUNTS + "/{account_id}/transactions-current"),
+    )
+)
+"""What other institutions ask of us, as Open Finance Brasil describes it and not our own document. Who asks
+is proven to the service, by its own rules: no token of the user pool has a say here."""
+
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_URN = re.compile(r"urn:[A-Za-z0-9-]{1,32}:[A-Za-z0-9-]{1,80}")
 
 
 @dataclass(frozen=True)
@@ -82,21 +114,28 @@ def find(method: str, raw_path: bytes) -> Found | NotAllowed | None:
     segments = text.split("/")[1:]
     if not text.startswith("/") or not all(_plain(segment) for segment in segments):
         return None
-    matching = [route for route in ROUTES if _matches(route.template, segments)]
+    matching = [route for route in (*ROUTES, *STANDARD) if _matches(route.template, segments)]
     for route in matching:
         if route.method == method:
-            return Found(route, "/" + "/".join(quote(segment, safe="") for segment in segments))
+            return Found(route, "/" + "/".join(quote(segment, safe=":") for segment in segments))
     if not matching:
         return None
     return NotAllowed(matching[0].template, tuple(sorted({route.method for route in matching})))
 
 
 def _plain(segment: str) -> bool:
-    return _SEGMENT.fullmatch(segment) is not None and segment.strip(".") != ""
+    written = _SEGMENT.fullmatch(segment) or _URN.fullmatch(segment)
+    return written is not None and segment.strip(".") != ""
 
 
 def _matches(template: str, segments: list[str]) -> bool:
     parts = template.split("/")[1:]
     return len(parts) == len(segments) and all(
-        part.startswith("{") or part == segment for part, segment in zip(parts, segments, strict=True)
+        _fits(part, segment) for part, segment in zip(parts, segments, strict=True)
     )
+
+
+def _fits(part: str, segment: str) -> bool:
+    if part == "{urn}":
+        return _URN.fullmatch(segment) is not None
+    return part == segment or (part.startswith("{") and ":" not in segment)

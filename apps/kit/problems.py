@@ -23,6 +23,8 @@ CODES: Mapping[str, tuple[int, str]] = {
     "link_not_found": (404, "There is no such link"),
     "payment_initiation_not_found": (404, "There is no such payment initiation"),
     "qr_code_not_found": (404, "There is no such QR code"),
+    "consent_not_found": (404, "There is no such consent"),
+    "consent_request_not_found": (404, "There is no such request"),
     "key_not_found": (404, "There is no such key"),
     "claim_not_found": (404, "There is no such claim"),
     "method_not_allowed": (405, "The method is not allowed here"),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -29,6 +29,7 @@ from apps.open_finance.consent import (
 from apps.open_finance.documents import Movement
 from apps.open_finance.initiations import BadDay, Initiations, NotCancellable, Wish
 from apps.open_finance.links import KeyReused, Links, Returned
+from apps.open_finance.payees import TOLD, Payees
 from apps.open_finance.payment import Creditor, Initiation, Status
 from apps.open_finance.statements import LinkedStatements
 
@@ -37,22 +38,6 @@ ASKING = ("bank_unknown", "bank_refused", "tax_id_unknown", "unavailable", "bank
 ANSWERS = (*ASKING, "bank_answer_invalid", "outcome_unknown")
 
 router = APIRouter(tags=["open finance"])
-
-
-class Payees(Protocol):
-    """Who is behind a Pix key."""
-
-    def find(self, key: str, bearer: str) -> Creditor | None:
-        """The account that a key leads to, if it leads to one."""
-        ...
-
-
-class NoKeys:
-    """Payees where no service looks keys up."""
-
-    def find(self, key: str, bearer: str) -> Creditor | None:  # noqa: ARG002
-        """Nobody."""
-        return None
 
 
 @dataclass(frozen=True)
@@ -365,6 +350,7 @@ def revoke_link(link_id: UUID, caller: CallerDep, service: ServiceDep) -> Respon
         "account_not_found",
         "link_not_active",
         "payee_not_found",
+        *(code for code in TOLD if code != "account_not_found"),
         *ANSWERS,
     ),
 )
@@ -382,7 +368,8 @@ def request_initiation(
         caller.subject,
         key,
         account.account_id,
-        _creditor(body.to, service, request.headers.get("authorization", "")),
+        body.to.model_dump(mode="json"),
+        _payee(body.to, service, request.headers.get("authorization", "")),
         body.amount_cents,
         body.description,
         body.scheduled_for,
@@ -533,13 +520,13 @@ def _said(response: Response, location: str, *, replayed: bool) -> None:
         response.headers["Idempotent-Replayed"] = "true"
 
 
-def _creditor(to: PayTo, service: OpenFinanceService, authorization: str) -> Creditor:
-    if to.bank is not None:
-        return Creditor(**to.bank.model_dump())
-    found = service.payees.find(str(to.key), authorization)
-    if found is None:
-        raise Problem(422, "payee_not_found", "The key leads to nobody.")
-    return found
+def _payee(to: PayTo, service: OpenFinanceService, authorization: str) -> Callable[[str], Creditor]:
+    def find(end_to_end_id: str) -> Creditor:
+        if to.bank is not None:
+            return Creditor(**to.bank.model_dump())
+        return service.payees.find(str(to.key), end_to_end_id, authorization)
+
+    return find
 
 
 def _account(account: LinkedAccount) -> LinkedAccountView:

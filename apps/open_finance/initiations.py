@@ -6,7 +6,7 @@ answer is asked for again and never pays twice. Our own ledger is not touched: t
 
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -41,12 +41,14 @@ class NotCancellable(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Wish:
-    """What a user asks for."""
+    """What a user asks for. `to` is whom they named; `find` says who that is, looked up under an end-to-end
+    id, and is asked only for what is new."""
 
     owner: str
     key: str
     account_id: str
-    creditor: Creditor
+    to: Mapping[str, Any]
+    find: Callable[[str], Creditor]
     amount_cents: int
     description: str | None
     scheduled_for: date | None
@@ -59,9 +61,8 @@ class Wish:
     @property
     def request_hash(self) -> str:
         """Tells a replay from another request under the same key."""
-        creditor = self.creditor
         return payment.request_hash(
-            self.account_id, vars(creditor), self.amount_cents, self.description, self.scheduled_for
+            self.account_id, self.to, self.amount_cents, self.description, self.scheduled_for
         )
 
 
@@ -75,12 +76,13 @@ class Initiations:
         self._banks = banks
         self._links = links
         self._cnpj = cnpj
+        self._ispb = cnpj[:8]
         self._now = now
 
     def start(self, wish: Wish, link: Link) -> tuple[Initiation, bool]:
         """A new initiation that waits for its user, or the one that this key has made; and whether it has.
 
-        Raises `KeyReused`, `BadDay`, `UnknownCustomer`, and what banks raise.
+        Raises `KeyReused`, `BadDay`, `UnknownCustomer`, what `wish.find` raises, and what banks raise.
         """
         found = self._store.initiation(wish.initiation_id)
         if found is None:
@@ -165,7 +167,10 @@ class Initiations:
         cpf = self._links.cpf(wish.owner)
         bank = self._banks.find(link.bank_id)
         account = next(each for each in link.accounts if each.account_id == wish.account_id)
-        request = payment.consent_request(cpf, wish.creditor, wish.amount_cents, today, planned)
+        # The look-up is ours and has an id of ours; the payment is the bank's, which looks up for itself.
+        creditor = wish.find(end_to_end_id.new(self._ispb, now))
+        carried_at = now if planned is None else payment.carried_out(planned)
+        request = payment.consent_request(cpf, creditor, wish.amount_cents, today, planned)
         return Initiation(
             initiation_id=wish.initiation_id,
             owner=wish.owner,
@@ -176,12 +181,13 @@ class Initiations:
             institution=link.institution,
             status="AWAITING_AUTHORISATION",
             amount_cents=wish.amount_cents,
-            creditor=wish.creditor,
+            creditor=creditor,
             description=wish.description,
             scheduled_for=planned,
             created_at=now,
             request_hash=wish.request_hash,
-            end_to_end_id=end_to_end_id.new(bank.institution.ispb, now),
+            # A Pix that comes under our own ISPB is refused here: nobody else makes our ids.
+            end_to_end_id=end_to_end_id.new(bank.institution.ispb, carried_at),
             consent_request=payment.with_debtor(request, account, bank.institution.ispb),
         )
 
@@ -258,4 +264,8 @@ class Initiations:
             return self._store.initiation(initiation.initiation_id) or changed
         if changed.final:
             self._store.forget_tokens(initiation.initiation_id)
+        if changed.status == "SETTLED":
+            # Whoever looks next wants to see the money moved, on either side of it.
+            for link in self._links.of(changed.owner):
+                self._store.outdate(link.link_id)
         return changed

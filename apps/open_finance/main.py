@@ -17,16 +17,23 @@ from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
 from apps.open_finance import keys
 from apps.open_finance.access import Access
-from apps.open_finance.api import NoKeys, OpenFinanceService, Payees, router
+from apps.open_finance.api import OpenFinanceService, router
 from apps.open_finance.balances import LinkedBalances, Pace
 from apps.open_finance.banks import Banks, UnknownBank
 from apps.open_finance.callbacks import Callbacks
 from apps.open_finance.calls import BankRefused, BankSilent
 from apps.open_finance.documents import Invalid
+from apps.open_finance.holder import api as holder_api
+from apps.open_finance.holder import customer_api
+from apps.open_finance.holder.accounts import HeldAccounts
+from apps.open_finance.holder.authorisation import AuthorisationServer
+from apps.open_finance.holder.holder import Holder, People
+from apps.open_finance.holder.store import HolderStore
 from apps.open_finance.initiations import Initiations
 from apps.open_finance.institutions import PUBLIC, Directory, DirectoryAway
 from apps.open_finance.keys import OurKeys, Ourselves
 from apps.open_finance.links import CallbackRefused, Links, UnknownCustomer
+from apps.open_finance.payees import DictPayees
 from apps.open_finance.statements import LinkedStatements
 from apps.open_finance.store import Customers, OpenFinanceStore
 
@@ -43,6 +50,7 @@ class OpenFinanceSettings(settings.ApiSettings):
     secret_open_finance_keys: str
     secrets_folder: str | None = None
     public_url: str
+    url_dict_key: str
     url_other_bank: str | None = None
     bank_directory_url: str = PUBLIC
     bank_deadline_ms: Annotated[int, Field(ge=100, le=60_000)] = 1500
@@ -89,11 +97,12 @@ def problems() -> dict[type[Exception], Problem]:
 
 @dataclass(frozen=True)
 class World:
-    """What reaches outside of this process. `now` is the time in UTC."""
+    """What reaches outside of this process. `send` speaks with banks, `ask` with our own services; `now` is
+    the time in UTC."""
 
     client: Client
     send: Send
-    payees: Payees
+    ask: Send
     verifier: Verifier
     now: Callable[[], datetime]
 
@@ -111,25 +120,40 @@ def built(config: OpenFinanceSettings, our_keys: OurKeys, world: World) -> FastA
     pace = Pace(config.bank_deadline_ms / 1000, config.fresh_seconds)
     balances = LinkedBalances(store, banks, access, pace, now)
     statements = LinkedStatements(store, banks, access, pace, now)
+    payees = DictPayees(world.ask, config.url_dict_key)
     callbacks = Callbacks(store, links, initiations, now)
 
     async def close() -> None:
         await to_thread.run_sync(balances.close)
 
-    return service.create_app(
+    holder = _holder(config, us, client, now)
+    app = service.create_app(
         "Open Finance",
         "1",
-        [router],
+        [router, customer_api.router, holder_api.oauth, holder_api.data],
         ready=[TableCheck(client, config.table_consents)],
         errors=problems(),
         state={
-            "service": OpenFinanceService(
-                links, balances, statements, initiations, callbacks, world.payees, now
-            )
+            "service": OpenFinanceService(links, balances, statements, initiations, callbacks, payees, now),
+            "holder": holder,
         },
         verifier=world.verifier,
         close=[close],
     )
+    holder_api.answer_refusals(app, holder)
+    return app
+
+
+def _holder(
+    config: OpenFinanceSettings, us: Ourselves, client: Client, now: Callable[[], datetime]
+) -> Holder:
+    """Our side as a holder of data. Only where other banks are simulated may anybody register."""
+    store = HolderStore(client, config.table_consents, us.keys.sealer())
+    is_simulated = config.url_other_bank is not None
+    issuer = config.public_url.rstrip("/")
+    server = AuthorisationServer(store, us.signer, issuer, now, open_registration=is_simulated)
+    people = People(HeldAccounts(client, config.table_accounts), Customers(client, config.table_accounts))
+    return Holder(server, store, people, us.keys.cnpj, now)
 
 
 def main() -> None:
@@ -145,7 +169,7 @@ def main() -> None:
     world = World(
         dynamo.connect(config.aws_region, config.dynamodb_endpoint),
         outbound.sender(our_keys.tls()),
-        NoKeys(),
+        outbound.sender(),
         Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids),
         lambda: datetime.now(UTC),
     )

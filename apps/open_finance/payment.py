@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any, Literal
 
 from apps.open_finance.consent import AUTHORISE_PAYMENT_WITHIN, LinkedAccount
@@ -32,10 +32,10 @@ BRASILIA = timezone(timedelta(hours=-3))
 
 @dataclass(frozen=True)
 class Creditor:
-    """Who is paid. `key` is the Pix key that named them, if one did."""
+    """Who is paid. `key` is the Pix key that named them, if one did; not every account has a branch."""
 
     ispb: str
-    branch: str
+    branch: str | None
     number: str
     account_type: str
     tax_id: str
@@ -106,6 +106,11 @@ class Initiation:
         return order
 
 
+def carried_out(day: date) -> datetime:
+    """The time in the end-to-end id of a payment scheduled for a day: 15:00 UTC, whenever it is made."""
+    return datetime.combine(day, time(15), UTC)
+
+
 def reais(cents: int) -> str:
     """An amount as payments are asked for: two decimals."""
     assert cents > 0, "nobody pays nothing"
@@ -120,7 +125,7 @@ def consent_request(
         "localInstrument": "MANU" if creditor.key is None else "DICT",
         "creditorAccount": {
             "ispb": creditor.ispb,
-            "issuer": creditor.branch,
+            **({"issuer": creditor.branch} if creditor.branch is not None else {}),
             "number": creditor.number,
             "accountType": creditor.account_type,
         },

@@ -199,6 +199,21 @@ class OpenFinanceStore:
         except ConditionFailed:
             return
 
+    def outdate(self, link_id: str) -> None:
+        """Lets what is known of a link's accounts count as old: it stands in only where a bank is silent."""
+        for item in self._partition(f"LINK#{link_id}", "FIGURES#"):
+            try:
+                dynamo.write(
+                    self._client.update_item,
+                    TableName=self._table,
+                    Key={"pk": item["pk"], "sk": item["sk"]},
+                    UpdateExpression="SET asked_at = :long_ago",
+                    ConditionExpression="attribute_exists(pk)",
+                    ExpressionAttributeValues={":long_ago": text(iso(_moment(0.0)))},
+                )
+            except ConditionFailed:
+                continue  # the link has just ended
+
     def may_call(self, link_id: str, endpoint: str, month: str, limit: int, ttl: int) -> bool:
         """Counts a call to a bank; false when the month's published limit is used up."""
         try:

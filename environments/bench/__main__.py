@@ -23,8 +23,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from environments.bench import consolidated
 from environments.bench.ceiling import Bare, Ceiling, measure, six_items_ms
+from environments.bench.consolidated import BANK_SECONDS, BANKS, Consolidated
 from environments.bench.load import Clients, Pair, Run, hot_payee, hot_payer, uniform
+from environments.local.api import Api
 
 ROOT = Path(__file__).parents[2]
 ACCOUNTS = 1000
@@ -71,6 +74,7 @@ def environment() -> Iterator[dict[str, Any]]:
             description = json.loads((Path(home) / "environment.json").read_text())
             description["home"] = home
             description["token"] = _gobank(["login", "bench@example.com"], variables).strip()
+            description["linked_token"] = _gobank(["login", "linked@example.com"], variables).strip()
             yield description
             audit = json.loads(_gobank(["audit", "--json"], variables, may_fail=True))
             description["audit"] = audit
@@ -111,6 +115,16 @@ def cpf(seed: int) -> str:
         total = sum(digit * (2 + place) for place, digit in enumerate(reversed(digits)))
         digits.append(0 if total % 11 < 2 else 11 - total % 11)
     return "".join(map(str, digits))
+
+
+def everywhere(description: dict[str, Any], console: Console) -> Consolidated:
+    """The consolidated view of somebody with an account here and at five other banks."""
+    console.print(f"{BANKS} linked banks, each answering in {BANK_SECONDS * 1000:.0f} ms")
+    api, tax_id = Api(description["gateway_url"], description["linked_token"]), cpf(SEED + 1)
+    opened = api.post("/accounts", {"name": "Linked", "tax_id": tax_id, "account_type": "CACC"})
+    if opened.status != 201:
+        raise SystemExit(f"no account for the consolidated view: {opened.text}")
+    return consolidated.measure(description, api, tax_id)
 
 
 async def prepare(clients: Clients, console: Console) -> list[str]:
@@ -160,6 +174,22 @@ def _percentile(values: Sequence[float], percent: int) -> float:
     return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
+def report_view(console: Console, view: Consolidated) -> None:
+    """The consolidated view's figures as a table."""
+    table = Table(title=f"GET /balances over {view.banks} linked banks through the gateway ({conditions()})")
+    for column in ("each bank answers in", "views", "p50", "p99", "target p50", "p50 while fresh"):
+        table.add_column(column)
+    table.add_row(
+        f"{view.bank_ms:.0f} ms",
+        str(view.views),
+        f"{view.p50_ms:.1f} ms",
+        f"{view.p99_ms:.1f} ms",
+        f"under {view.target_p50_ms:.0f} ms",
+        f"{view.fresh_p50_ms:.1f} ms",
+    )
+    console.print(table)
+
+
 def report(console: Console, runs: Sequence[Measured], ceiling: Ceiling, memory: dict[str, float]) -> None:
     """The figures as tables."""
     table = Table(title=f"Transfers through the gateway ({conditions()})")
@@ -202,6 +232,7 @@ def main() -> None:
     with environment() as description:
         clients = Clients(description["gateway_url"], description["token"])
         idle = {name: used.resident_mib for name, used in usage(description).items()}
+        view = everywhere(description, console)
         accounts = asyncio.run(prepare(clients, console))
         iam = description["cognito"]["endpoint"]
         bare = Bare(description["dynamodb_endpoint"], iam, description["table_prefix"])
@@ -224,6 +255,7 @@ def main() -> None:
         ceiling = measure(bare)
         memory = {name: used.resident_mib for name, used in usage(description).items()}
     ratio = runs[0].ack_p50_ms / median(six_items)
+    report_view(console, view)
     report(console, runs, ceiling, memory)
     console.print(
         f"one bare 6-item transaction, before and after the first run: p50 {median(six_items):.1f} ms; "
@@ -236,6 +268,7 @@ def main() -> None:
         "seconds": SECONDS,
         "accounts": ACCOUNTS,
         "runs": [vars(run) for run in runs],
+        "consolidated_view": vars(view),
         "ceiling": vars(ceiling),
         "share_of_ceiling": {
             f"{run.workload}/{run.clients}": round(run.per_second / ceiling.transfers_per_second, 3)

@@ -131,8 +131,9 @@ def calls(catalog: Catalog, placed: Grid, boxes: Mapping[str, Box]) -> list[Arro
     for each in found:
         a, b = boxes[each.caller], boxes[each.callee]
         leave = a.middle[1] + out[each]
-        # Side by side, a straight line is worth more than the middle.
-        beside = not each.far and a.y == b.y
+        # Side by side, a straight line is worth more than the middle, unless another one comes in there.
+        taken = {into[other] for other in found if other.callee == each.callee and other != each}
+        beside = not each.far and a.y == b.y and out[each] not in taken
         enter = leave if beside else b.middle[1] + into[each]
         turn = tracks[each, each.leaves]
         points: list[Point] = [(a.right, leave), (turn, leave)]

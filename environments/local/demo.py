@@ -1,10 +1,9 @@
-"""The story that `gobank demo` tells: two people, one transfer, and all that must not work."""
+"""The story that `gobank demo` tells: two people, one transfer, all that must not work, and other banks."""
 
 import json
 import random
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,17 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from environments.local import jobs
-from environments.local.api import Answer, Api
+from environments.local.api import Api
+from environments.local.demo_links import Customer, Links
 from environments.local.names import PREFIX
 from environments.local.state import State
+from environments.local.telling import DemoFailed, Teller, expect, reais, until
 from environments.local.users import PASSWORD, sign_in
 
 AMOUNT_CENTS = 12_345
-PATIENCE_SECONDS = 20.0
-
-
-class DemoFailed(Exception):  # noqa: N818
-    """Something did not go as the story says."""
 
 
 @dataclass
@@ -54,6 +50,7 @@ class Demo:
         self._state = state
         self._environment = description
         self._console = console
+        self._teller = Teller(console)
         tag = uuid.uuid4().hex[:6]
         self._ana = Person("Ana Souza", f"ana.{tag}@example.com")
         self._bruno = Person("Bruno Lima", f"bruno.{tag}@example.com")
@@ -82,14 +79,15 @@ class Demo:
         self._show_entries()
         self._chapter("The event as it passed through Kafka")
         self._show_event(transfer_id)
+        self._other_banks()
         self._chapter("The auditor recomputes every balance from its entries")
         self._audit()
 
     def _open_account(self, person: Person) -> None:
         body = {"name": person.name, "tax_id": cpf(), "account_type": "CACC"}
-        answer = _expect(person.client.post("/accounts", body), 201)
+        answer = expect(person.client.post("/accounts", body), 201)
         person.account = answer.body
-        balance = _until(
+        balance = until(
             lambda: person.client.get(f"/accounts/{person.account_id}").body,
             lambda body: body.get("available_cents", 0) > 0,
             "the opening grant did not arrive",
@@ -108,12 +106,12 @@ class Demo:
         }
         key = str(uuid.uuid4())
         started = time.perf_counter()
-        answer = _expect(self._ana.client.post("/transfers", body, key), 201)
+        answer = expect(self._ana.client.post("/transfers", body, key), 201)
         acknowledged_ms = (time.perf_counter() - started) * 1000
         acknowledged_at = time.time()
         transfer_id = str(answer.body["transfer_id"])
         self._say(f"201 {answer.body['status']} after {acknowledged_ms:.0f} ms: the money is set aside")
-        settled = _until(
+        settled = until(
             lambda: self._ana.client.get(f"/transfers/{transfer_id}").body,
             lambda body: body["status"] != "HELD",
             "the transfer was not settled",
@@ -131,7 +129,7 @@ class Demo:
         return key, body, transfer_id
 
     def _repeat(self, key: str, body: dict[str, Any]) -> None:
-        answer = _expect(self._ana.client.post("/transfers", body, key), 201)
+        answer = expect(self._ana.client.post("/transfers", body, key), 201)
         if answer.text != self._first_answer.text:
             raise DemoFailed("the repeated request got another answer")
         replayed = answer.headers.get("Idempotent-Replayed")
@@ -145,7 +143,7 @@ class Demo:
             "to": {"account": self._bruno.account_id},
             "amount_cents": 10**9,
         }
-        answer = _expect(self._ana.client.post("/transfers", body), 409)
+        answer = expect(self._ana.client.post("/transfers", body), 409)
         self._say(
             f"Ana pays more than she has: 409 {answer.body['code']}, "
             f"available {reais(answer.body['available_cents'])}"
@@ -157,9 +155,9 @@ class Demo:
             "to": {"account": self._bruno.account_id},
             "amount_cents": 1,
         }
-        answer = _expect(self._bruno.client.post("/transfers", body), 404)
+        answer = expect(self._bruno.client.post("/transfers", body), 404)
         self._say(f"Bruno pays from Ana's account: 404 {answer.body['code']}")
-        looked = _expect(self._bruno.client.get(f"/accounts/{self._ana.account_id}"), 404)
+        looked = expect(self._bruno.client.get(f"/accounts/{self._ana.account_id}"), 404)
         self._say(f"Bruno looks at Ana's account: 404 {looked.body['code']}")
 
     def _show_balances(self, title: str) -> None:
@@ -167,7 +165,7 @@ class Demo:
         for column in ("", "available", "on hold"):
             table.add_column(column, justify="left" if not column else "right")
         for person in (self._ana, self._bruno):
-            balances = _expect(person.client.get("/balances"), 200).body
+            balances = expect(person.client.get("/balances"), 200).body
             for each in balances["accounts"]:
                 table.add_row(person.name, reais(each["available_cents"]), reais(each["on_hold_cents"]))
         self._console.print(table)
@@ -177,9 +175,7 @@ class Demo:
             table = Table(title=f"Statement of {person.name}", title_justify="left")
             for column in ("no.", "kind", "amount", "available after"):
                 table.add_column(column, justify="right")
-            entries = _expect(person.client.get(f"/accounts/{person.account_id}/entries"), 200).body[
-                "entries"
-            ]
+            entries = expect(person.client.get(f"/accounts/{person.account_id}/entries"), 200).body["entries"]
             for each in entries:
                 sign = "-" if each["kind"] == "debit" else "+"
                 table.add_row(
@@ -204,7 +200,7 @@ class Demo:
             partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
             consumer.assign(partitions)
             consumer.seek_to_beginning(*partitions)
-            record = _until(
+            record = until(
                 lambda: self._find_record(consumer, transfer_id),
                 lambda found: found is not None,
                 "the event did not pass through Kafka",
@@ -223,6 +219,12 @@ class Demo:
                     return record
         return None
 
+    def _other_banks(self) -> None:
+        ana = self._ana
+        links = Links(self._environment, self._teller)
+        links.tell(Customer(ana.name, str(ana.account["tax_id"]), ana.client, ana.account))
+        self.result["links"] = links.result
+
     def _audit(self) -> None:
         done = jobs.run(self._state, "operators", ["audit", "--json"])
         report = json.loads(done.stdout)
@@ -237,10 +239,10 @@ class Demo:
         )
 
     def _chapter(self, title: str) -> None:
-        self._console.print(f"\n[bold cyan]{title}[/]")
+        self._teller.chapter(title)
 
     def _say(self, text: str) -> None:
-        self._console.print(f"  {text}", highlight=False)
+        self._teller.say(text)
 
 
 def cpf() -> str:
@@ -250,25 +252,3 @@ def cpf() -> str:
         rest = sum(digit * (2 + place) for place, digit in enumerate(reversed(digits))) % 11
         digits.append(0 if rest < 2 else 11 - rest)
     return "".join(map(str, digits))
-
-
-def reais(cents: int) -> str:
-    """Centavos for people: `R$ 1.234,56`."""
-    return f"R$ {cents // 100:,}".replace(",", ".") + f",{cents % 100:02d}"
-
-
-def _expect(answer: Answer, status: int) -> Answer:
-    if answer.status != status:
-        raise DemoFailed(f"expected {status}, got {answer.status}: {answer.text}")
-    return answer
-
-
-def _until(read: Callable[[], Any], good: Callable[[Any], bool], failure: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        value = read()
-        if good(value):
-            return value
-        if time.monotonic() > deadline:
-            raise DemoFailed(failure)
-        time.sleep(0.01)

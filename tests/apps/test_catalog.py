@@ -375,7 +375,7 @@ VARIABLES: dict[str, dict[str, str]] = {
     },
     "sweep_transfers": {"PORT": "8012", **LEDGER_TABLES, **SHARDS},
     "audit_ledger": {"PORT": "8013", **LEDGER_TABLES, **SHARDS, "AUDIT_SECONDS": "<audit_seconds>"},
-    "bacen": {"PORT": "8020", "ISPB": "<ispb>"},
+    "bacen": {"PORT": "8020", "ISPB": "<ispb>", "URL_OTHER_BANK": "http://other_bank"},
     "operators": {
         **LEDGER_TABLES,
         **SHARDS,
@@ -392,10 +392,11 @@ VARIABLES: dict[str, dict[str, str]] = {
         "TABLE_CONSENTS": "test-consents",
         "TABLE_ACCOUNTS": "test-accounts",
         "URL_OTHER_BANK": "http://other_bank",
+        "URL_DICT_KEY": "http://dict_key",
         "SECRET_OPEN_FINANCE_KEYS": "test-open_finance_keys",
         "PUBLIC_URL": "<public_url>",
     },
-    "other_bank": {"PORT": "8021"},
+    "other_bank": {"PORT": "8021", "URL_BACEN": "http://bacen"},
     "dict_key": {
         "PORT": "8003",
         **API,
@@ -629,7 +630,8 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
     "open_finance": [
         table("consents", "DeleteItem", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"),
         index("consents", "owner"),
-        table("accounts", "GetItem"),
+        table("accounts", "GetItem", "Query"),
+        index("accounts", "owner"),
         TABLE_KEY,
         statement("Secrets", ["secretsmanager:GetSecretValue"], "secret/open_finance_keys"),
         statement("SecretKey", ["kms:Decrypt"], "key/secrets", via="secretsmanager"),

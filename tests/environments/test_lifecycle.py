@@ -295,6 +295,8 @@ def test_a_demo_takes_down_what_it_brought_up(tmp_path: Path) -> None:
         "insufficient_funds",
         "account_not_found",
         "ce_type",
+        "links accounts at two other banks",
+        "ends the link",
         "sum 0",
     ):
         assert part in done.stdout

@@ -1,14 +1,15 @@
-"""A person at another bank's authorisation page, driven by HTTP as a browser would."""
+"""Somebody with accounts at other banks: links to them, payments from them, and what they read here."""
 
-from html.parser import HTMLParser
+import re
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urljoin
 
 import requests
 
+from environments.local.other_banks import agree
+from tests.environment import Environment
 from tests.journeys.conftest import Person
 
-PASSWORD = "ipe-amarelo"
 CLARA, DAVI = "12345678909", "39053344705"
 """Two of the people whom every simulated bank knows."""
 PAYEE = {
@@ -21,51 +22,9 @@ PAYEE = {
 }
 
 
-class _Form(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.action = ""
-        self.fields: list[tuple[str, str]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        if tag == "form":
-            self.action = given["action"]
-        elif tag == "input" and given.get("value"):
-            self.fields.append((given["name"], given["value"]))
-
-    def having(self, name: str) -> list[tuple[str, str]]:
-        return [pair for pair in self.fields if pair[0] == name]
-
-
-def agree(url: str, tax_id: str) -> requests.Response:
-    """Signs in, chooses the first account and agrees; gives what our callback says to the browser."""
-    with requests.Session() as browser:
-        page = browser.get(url, timeout=10)
-        page = _submit(browser, page, ("cpf", tax_id), ("password", PASSWORD))
-        page = _submit(browser, page, _Form(page.text).having("account")[0], ("decision", "approve"))
-        return browser.get(page.headers["location"], timeout=10)
-
-
-def _submit(
-    browser: requests.Session, page: requests.Response, *chosen: tuple[str, str]
-) -> requests.Response:
-    form = _Form(page.text)
-    answer = browser.post(
-        urljoin(page.url, form.action),
-        data=urlencode([*form.having("visit"), *chosen]),
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
-        allow_redirects=False,
-        timeout=10,
-    )
-    assert answer.status_code in {200, 303}, answer.text
-    return answer
-
-
-def linked(person: Person) -> dict[str, Any]:
-    """An active link to the first bank of the directory."""
-    bank = person.api.get("/banks").body["banks"][0]["bank"]
+def linked(person: Person, place: int = 0) -> dict[str, Any]:
+    """An active link to a bank of the directory, the first unless another place is given."""
+    bank = person.api.get("/banks").body["banks"][place]["bank"]
     asked = person.api.post("/links", {"bank": bank})
     assert asked.status == 201, asked.text
     back = agree(asked.body["authorisation_url"], str(person.account["tax_id"]))
@@ -79,3 +38,43 @@ def paying(link: dict[str, Any], cents: int) -> dict[str, Any]:
     """A payment from the link's first account."""
     from_account = link["accounts"][0]["account_id"]
     return {"from_account": from_account, "to": {"bank": PAYEE}, "amount_cents": cents}
+
+
+@dataclass
+class Reading:
+    """Another bank's wish to read somebody's accounts here. `link_id` is its own name of it."""
+
+    url: str
+    slug: str
+    link_id: str
+    authorisation_url: str
+
+    @classmethod
+    def asked(cls, bank: Environment, slug: str, person: Person) -> "Reading":
+        """The bank has asked us for a consent of this person."""
+        url = bank.description["simulators"]["other_bank"]["url"]
+        wanted = {"issuer": bank.description["gateway_url"], "cpf": person.account["tax_id"]}
+        answer = requests.post(f"{url}/admin/{slug}/readings", json=wanted, timeout=10)
+        assert answer.status_code == 201, answer.text
+        said = answer.json()
+        return cls(url, slug, said["link_id"], said["authorisation_url"])
+
+    def request_id(self) -> str:
+        """The number that our page shows to a browser."""
+        page = requests.get(self.authorisation_url, timeout=10)
+        found = re.search(r'id="consent-request">([0-9a-f-]{36})<', page.text)
+        assert found is not None, page.text
+        return found[1]
+
+    def agreed_by(self, person: Person) -> requests.Response:
+        """What the bank says once this person has said yes in our app."""
+        path = f"/consent-requests/{self.request_id()}"
+        assert person.api.get(path).status == 200
+        body = {"decision": "approve", "accounts": [person.account_id]}
+        answer = person.api.post(f"{path}/decision", body)
+        assert answer.status == 200, answer.text
+        return requests.get(answer.body["redirect_url"], timeout=10)
+
+    def seen(self) -> requests.Response:
+        """Everything that the bank may read now."""
+        return requests.get(f"{self.url}/admin/{self.slug}/readings/{self.link_id}", timeout=10)

@@ -1,10 +1,18 @@
 """Another bank's account: linked, seen beside one's own, paid from, and let go."""
 
+from typing import Any
+
 import pytest
 
+from apps.catalog import CATALOG
+from environments.local.other_banks import OtherBanks, agree
 from tests.environment import Environment, open_account, until
 from tests.journeys.conftest import Person
-from tests.journeys.other_banks import CLARA, agree, linked, paying
+from tests.journeys.other_banks import CLARA, DAVI, linked, paying
+
+RUNS = {each.name for each in CATALOG.services}
+RECEIVES = pytest.mark.skipif("receive_pix" not in RUNS, reason="no worker takes a Pix from another bank yet")
+SENDS = pytest.mark.skipif("send_pix" not in RUNS, reason="no worker sends a Pix to another bank yet")
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +47,76 @@ def test_a_link_is_seen_paid_from_and_let_go(clara: Person) -> None:
     balances = clara.api.get("/balances").body
     assert [each["institution"] for each in balances["accounts"]] == ["GO Banking"]
     assert clara.api.get(f"/accounts/{account_id}/entries").status in {404, 409}
+
+
+@pytest.fixture(scope="module")
+def davi(bank: Environment) -> Person:
+    api = bank.user("davi@example.com")
+    return Person(api, open_account(api, DAVI, "Davi Rocha"))
+
+
+def settled(person: Person, wish: dict[str, Any]) -> dict[str, Any]:
+    """A payment from another bank that its customer has agreed to, once it is final."""
+    started = person.api.post("/payment-initiations", wish)
+    assert started.status == 201, started.text
+    assert agree(started.body["authorisation_url"], str(person.account["tax_id"])).status_code == 200
+    path = f"/payment-initiations/{started.body['payment_initiation_id']}"
+    found = until(lambda: person.api.get(path).body, lambda body: body["status"] in {"SETTLED", "REJECTED"})
+    assert found["status"] == "SETTLED", found
+    return found
+
+
+@RECEIVES
+@pytest.mark.parametrize("by", ["key", "bank data"])
+def test_money_from_another_bank_arrives_as_an_ordinary_pix(davi: Person, by: str) -> None:
+    link = linked(davi)
+    if by == "key":
+        asked = {"key_type": "EVP", "account_id": davi.account_id}
+        to: dict[str, Any] = {"key": davi.api.post("/keys", asked).body["key"]}
+    else:
+        to = {
+            "bank": {
+                "ispb": "99999010",
+                "branch": davi.account["branch"],
+                "number": str(davi.account["number"]).replace("-", ""),
+                "account_type": "CACC",
+                "tax_id": DAVI,
+                "name": "Davi Rocha",
+            }
+        }
+    before = until(davi.available, bool)
+    found = settled(davi, paying(link, 1_234) | {"to": to})
+    until(davi.available, lambda available: available == before + 1_234)
+    transfers = davi.api.get(f"/transfers?account={davi.account_id}&direction=in").body["transfers"]
+    (arrived,) = [each for each in transfers if each["end_to_end_id"] == found["end_to_end_id"]]
+    assert (arrived["status"], arrived["amount_cents"]) == ("SETTLED", 1_234)
+    assert davi.api.delete(f"/links/{link['link_id']}").status == 204
+
+
+@SENDS
+def test_a_pix_of_ours_is_on_the_account_at_the_other_bank(bank: Environment, davi: Person) -> None:
+    there = OtherBanks(bank.description["simulators"]["other_bank"]["url"])
+
+    def account() -> dict[str, Any]:
+        found: dict[str, Any] = there.customer("caju", DAVI, "Davi Rocha")["accounts"][0]
+        return found
+
+    payee = account()
+    to = {
+        "ispb": "99999103",
+        "branch": payee["branch"],
+        "number": payee["number"] + payee["check_digit"],
+        "account_type": "CACC",
+        "tax_id": DAVI,
+        "name": "Davi Rocha",
+    }
+    until(davi.available, bool)
+    wish = {"from_account": davi.account_id, "to": {"bank": to}, "amount_cents": 321}
+    held = davi.api.post("/transfers", wish)
+    assert held.status == 201, held.text
+    path = f"/transfers/{held.body['transfer_id']}"
+    until(lambda: davi.api.get(path).body["status"], lambda status: status == "SETTLED")
+    until(lambda: account()["available_cents"], lambda cents: cents == payee["available_cents"] + 321)
 
 
 def test_somebody_elses_callback_links_nothing(clara: Person, bruno: Person) -> None:

@@ -22,6 +22,7 @@ from environments.local.credentials import role_keys
 from environments.local.demo import cpf
 from environments.local.ministack import root_client
 from environments.local.names import PREFIX, REGION, LocalNames
+from environments.local.other_banks import agree
 from tests.environment import ROOT, Environment, environment, log_lines, open_account, until
 from tests.journeys import other_banks
 from tests.journeys.conftest import RECORDER, Person
@@ -149,20 +150,25 @@ def give_back_close_and_look_back(ana: Person, bruno: Person) -> None:
 
 
 def another_bank_comes_and_goes(bank: Environment) -> None:
-    """A link made, read, paid from and ended."""
+    """A link made, read, paid from and ended; and an account here that the bank reads in its turn."""
     api = bank.user("davi@example.com")
     davi = Person(api, open_account(api, other_banks.DAVI, "Davi Rocha"))
     link = other_banks.linked(davi)
     assert api.get("/balances").body["complete"]
     started = api.post("/payment-initiations", other_banks.paying(link, 5))
-    assert other_banks.agree(started.body["authorisation_url"], other_banks.DAVI).status_code == 200
+    assert agree(started.body["authorisation_url"], other_banks.DAVI).status_code == 200
     path = f"/payment-initiations/{started.body['payment_initiation_id']}"
     until(lambda: api.get(path).body["status"], lambda status: status == "SETTLED")
     assert api.delete(f"/links/{link['link_id']}").status == 204
+    reading = other_banks.Reading.asked(bank, "ipe", davi)
+    assert reading.agreed_by(davi).status_code == 200
+    assert reading.seen().status_code == 200
+    (consent,) = api.get("/consents").body["consents"]
+    assert api.delete(f"/consents/{consent['consent_id']}").status == 204
 
 
 def keys_come_and_go(bank: Environment, ana: Person, bruno: Person) -> None:
-    """A key made, found and ended; look-ups at the DICT; a payment by such a key, which refunds its look-up."""
+    """A key made, found and ended; look-ups at the DICT; a payment by such a key refunds its look-up."""
     made = ana.api.post("/keys", {"key_type": "EVP", "account_id": ana.account_id}).body
     assert bruno.api.post("/keys/lookup", {"key": made["key"]}).status == 200
     assert bruno.api.post("/keys/lookup", {"key": "11222333000181"}).status == 200

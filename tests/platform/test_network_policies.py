@@ -80,7 +80,7 @@ def test_the_gateway_is_called_from_the_public_subnets_and_calls_by_the_catalog(
 
 def test_dict_key_is_reached_by_its_callers_and_reaches_the_dict_and_aws() -> None:
     found = policy(REAL, REAL.service("dict_key"), AT, "gateway")
-    assert found["ingress"] == [{"from": pods("gateway", "transaction"), "ports": tcp(8003)}]
+    assert found["ingress"] == [{"from": pods("gateway", "open-finance", "transaction"), "ports": tcp(8003)}]
     assert found["egress"] == [DICT, DNS, DYNAMODB, AGENT, ENDPOINTS]
 
 
@@ -88,10 +88,11 @@ def test_a_simulator_stands_in_for_the_ranges() -> None:
     found = policy(WHOLE, WHOLE.service("dict_key"), SIMULATED, "gateway")
     assert found["egress"] == [to(pods("bacen"), 8020), DNS, DYNAMODB, AGENT, ENDPOINTS]
     found = policy(WHOLE, WHOLE.service("open_finance"), SIMULATED, "gateway")
-    assert found["egress"][0] == to(pods("other-bank"), 8021)
+    assert found["egress"][:2] == [to(pods("dict-key"), 8003), to(pods("other-bank"), 8021)]
     found = policy(WHOLE, WHOLE.service("bacen"), SIMULATED, "gateway")
-    assert found["ingress"] == [{"from": pods("dict-key", "receive-pix", "send-pix"), "ports": tcp(8020)}]
-    assert found["egress"] == [DNS]
+    callers = pods("dict-key", "other-bank", "receive-pix", "send-pix")
+    assert found["ingress"] == [{"from": callers, "ports": tcp(8020)}]
+    assert found["egress"] == [to(pods("other-bank"), 8021), DNS]
 
 
 def test_a_worker_takes_no_connection_and_reaches_the_brokers() -> None:

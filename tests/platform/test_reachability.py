@@ -46,12 +46,15 @@ def test_the_matrix_says_what_a_reader_of_the_catalog_expects() -> None:
         ("gateway", "transaction", "TCP", 8002),
         ("gateway", "dict-key", "TCP", 8003),
         ("transaction", "dict-key", "TCP", 8003),
+        ("open-finance", "dict-key", "TCP", 8003),
         ("gateway", "open-finance", "TCP", 8004),
         ("account", "open-finance", "TCP", 8004),
         ("dict-key", "bacen", "TCP", 8020),
         ("send-pix", "bacen", "TCP", 8020),
         ("receive-pix", "bacen", "TCP", 8020),
         ("open-finance", "other-bank", "TCP", 8021),
+        ("other-bank", "bacen", "TCP", 8020),
+        ("bacen", "other-bank", "TCP", 8021),
     }
     assert {door: str(addresses) for door, addresses in matrix.into.items()} == {
         ("gateway", "TCP", 8000): "10.20.0.0/23, 10.20.2.0/24"
@@ -339,7 +342,7 @@ def test_a_service_is_found_by_the_very_label_that_policies_select_by() -> None:
         node.inputs["metadata"]["name"]: node.inputs["spec"]
         for node in graph.of_type("kubernetes:core/v1:Service")
     }
-    assert len(selected) == 10
+    assert len(selected) == 13
     assert [each for each in selected if services[each["app.kubernetes.io/name"]]["selector"] != each] == []
     catalog = cluster.SETUPS[SIMULATED].deployed
     ports = {name.replace("-", "_"): spec["ports"] for name, spec in services.items()}

@@ -4,7 +4,7 @@ No bank has any of this, so it lies apart, under `/simulator`.
 """
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from apps.kit.problems import Problem
 from apps.simulators.bacen.bacen import Bacen
 from apps.simulators.bacen.clock import stamp
-from apps.simulators.bacen.directory import Account, AccountType
+from apps.simulators.bacen.directory import Account, AccountType, Owner
 from apps.simulators.bacen.faults import POSSIBLE, Fault, Place, What
 from apps.simulators.bacen.orders import Order
 from apps.simulators.bacen.policies import CATEGORIES
-from apps.simulators.bacen.population import BANKS, WELL_KNOWN
+from apps.simulators.bacen.population import BANKS, NEIGHBOURS, WELL_KNOWN
+from apps.simulators.bacen.spi_messages import Payment
 from apps.simulators.bacen.spi_schema import REASONS, RETURN_REASONS
 
 router = APIRouter(prefix="/simulator", include_in_schema=False)
@@ -78,6 +79,24 @@ class PaymentAsked(_Asked):
         return self
 
 
+class PayerAsked(AccountAsked):
+    """The account that pays, at a bank that another simulator plays."""
+
+    name: Annotated[str, Field(min_length=1, max_length=140)]
+
+
+class OrderAsked(_Asked):
+    """A Pix that a neighbour's customer has ordered. `initiator` is the CNPJ of who started it for them."""
+
+    payer: PayerAsked
+    payee: AccountAsked
+    amount_cents: Cents
+    instrument: Literal["MANU", "DICT", "QRDN", "QRES", "INIC"] = "MANU"
+    key: str | None = None
+    initiator: Annotated[str, Field(pattern=r"^[0-9A-Z]{12}[0-9]{2}$")] | None = None
+    note: Annotated[str, Field(min_length=1, max_length=140)] | None = None
+
+
 class ReturnAsked(_Asked):
     """What another bank gives back of a Pix that it was paid."""
 
@@ -136,9 +155,7 @@ async def pay(asked: PaymentAsked, request: Request) -> dict[str, Any]:
     if asked.from_ispb not in BANKS:
         raise Problem(404, "not_found", "No bank of this simulator has this ISPB.")
     if asked.account is not None:
-        said = asked.account
-        account = Account(said.ispb, said.branch, said.number, said.account_type, bacen.agenda())
-        tax_id = said.tax_id
+        account, tax_id = _account(asked.account, bacen), asked.account.tax_id
     else:
         entry = bacen.directory.get(asked.key or "")
         if entry is None:
@@ -167,6 +184,32 @@ async def give_back(asked: ReturnAsked, request: Request) -> dict[str, Any]:
     return_id = bacen.banks.give_back(order, asked.amount_cents, asked.reason)
     bacen.agenda.run_due()
     return _shown(bacen, return_id) or {"order_id": return_id, "status": "REFUSED"}
+
+
+@router.put("/orders/{end_to_end_id}")
+async def order(end_to_end_id: str, asked: OrderAsked, request: Request) -> dict[str, Any]:
+    """Has a neighbour order a payment, once however often it is asked; gives it as Bacen has it."""
+    bacen = _bacen(request)
+    if asked.payer.ispb not in NEIGHBOURS:
+        raise Problem(404, "not_found", "No bank beside this simulator has this ISPB.")
+    if end_to_end_id not in bacen.spi.orders:
+        bacen.banks.pay_for(
+            Payment(
+                end_to_end_id,
+                asked.amount_cents,
+                bacen.agenda(),
+                asked.instrument,
+                Owner(asked.payer.tax_id, asked.payer.name),
+                _account(asked.payer, bacen),
+                asked.payee.tax_id,
+                _account(asked.payee, bacen),
+                asked.key,
+                note=asked.note,
+                initiator=asked.initiator,
+            )
+        )
+        bacen.agenda.run_due()
+    return _shown(bacen, end_to_end_id) or {"order_id": end_to_end_id, "status": "REFUSED"}
 
 
 @router.get("/orders/{order_id}")
@@ -226,6 +269,10 @@ def _bacen(request: Request) -> Bacen:
     bacen: Bacen = request.app.state.bacen
     bacen.agenda.run_due()
     return bacen
+
+
+def _account(asked: AccountAsked, bacen: Bacen) -> Account:
+    return Account(asked.ispb, asked.branch, asked.number, asked.account_type, bacen.agenda())
 
 
 def _shown(bacen: Bacen, order_id: str) -> dict[str, Any] | None:

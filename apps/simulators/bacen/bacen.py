@@ -13,8 +13,9 @@ from apps.simulators.bacen.clock import Agenda, ShiftedClock
 from apps.simulators.bacen.directory import Directory, Entry
 from apps.simulators.bacen.entries import Entries
 from apps.simulators.bacen.faults import Faults
+from apps.simulators.bacen.neighbours import Neighbours, Nobody
 from apps.simulators.bacen.policies import Limits
-from apps.simulators.bacen.population import BANKS, Population, populated
+from apps.simulators.bacen.population import BANKS, NEIGHBOURS, Population, populated
 from apps.simulators.bacen.spi import Spi
 from apps.simulators.bacen.spi_messages import Identifiers
 from apps.simulators.bacen.statistics import Settled, Statistics
@@ -26,7 +27,8 @@ CONTA_CENTS = 1_000_000_000_000
 
 @dataclass
 class Bacen:
-    """Everything. `live` are the participants that pull their messages; the banks of `BANKS` need nobody.
+    """Everything. `live` are the participants that pull their messages; the banks of `BANKS` need nobody, and
+    for those of `NEIGHBOURS` speaks whoever plays them.
 
     The same seed gives the same country. Identifiers come from `chance`, the seed's if there is none: whoever
     serves this to a bank that lives longer brings a better one, lest a restart repeats them.
@@ -38,6 +40,7 @@ class Bacen:
     conta_cents: int = CONTA_CENTS
     long_poll_seconds: float = LONG_POLL_SECONDS
     chance: Random | None = None
+    neighbours: Neighbours = field(default_factory=Nobody)
 
     def __post_init__(self) -> None:
         chance = self.chance or Random(self.seed)  # noqa: S311 (tests want the same identifiers again)
@@ -45,7 +48,7 @@ class Bacen:
         self.agenda = Agenda(self.clock)
         self.faults = Faults()
         self.population: Population = populated(self.seed)
-        self.participants = frozenset(BANKS) | self.live
+        self.participants = frozenset(BANKS) | frozenset(NEIGHBOURS) | self.live
         self.directory: Directory = self.population.directory()
         self.limits = Limits(self.agenda)
         self.claims = Claims(self.directory, self.agenda, chance)
@@ -68,6 +71,7 @@ class Bacen:
             self.identifiers,
             self.faults,
             self.population,
+            self.neighbours,
             send=lambda ispb, xml: self.spi.receive(ispb, xml, self.identifiers.resource()),
         )
         self.statistics = Statistics(self.agenda, self.directory, self._settled)

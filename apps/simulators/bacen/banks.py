@@ -13,14 +13,16 @@ from apps.simulators.bacen.clock import Agenda, Clock
 from apps.simulators.bacen.directory import Account
 from apps.simulators.bacen.faults import Faults
 from apps.simulators.bacen.markup import Element, parse, text
+from apps.simulators.bacen.neighbours import Credit, Neighbours
 from apps.simulators.bacen.orders import Order
-from apps.simulators.bacen.population import Customer, Habit, Population
+from apps.simulators.bacen.population import NEIGHBOURS, Customer, Habit, Population
 from apps.simulators.bacen.refusals import Refused
 from apps.simulators.bacen.spi_messages import (
     SPI,
     Header,
     Identifiers,
     Payment,
+    cents,
     operations,
     pacs_002,
     pacs_004,
@@ -53,6 +55,7 @@ class Banks:
         identifiers: Identifiers,
         faults: Faults,
         population: Population,
+        neighbours: Neighbours,
         *,
         send: Callable[[str, bytes], None],
     ) -> None:
@@ -61,11 +64,16 @@ class Banks:
         self._identifiers = identifiers
         self._faults = faults
         self._population = population
+        self._neighbours = neighbours
         self._send = send
+        self._credits: dict[str, Credit] = {}
+        self._payers: dict[str, str] = {}
         self._paid: set[str] = set()
 
     def take(self, ispb: str, kind: str, xml: bytes) -> None:
-        """A message for one of the banks. What became of orders they need not know."""
+        """A message for one of the banks. What became of their own orders they need not know."""
+        if kind == "pacs.002":
+            self._told(xml)
         if kind not in {"pacs.008", "pacs.004"}:
             return
         for operation in operations(kind, parse(xml)):
@@ -115,6 +123,13 @@ class Banks:
         self._send(ispb, pacs_008(self._header(ispb), payment))
         return end_to_end_id
 
+    def pay_for(self, payment: Payment) -> None:
+        """A neighbour's customer pays: the order goes as it is."""
+        ispb = payment.debtor_account.participant
+        self._paid.add(payment.end_to_end_id)
+        self._payers[payment.end_to_end_id] = payment.debtor_account.number
+        self._send(ispb, pacs_008(self._header(ispb), payment))
+
     def give_back(self, order: Order, amount_cents: int, reason: str) -> str:
         """The bank that was paid gives some of it back; gives the id of the return."""
         return_id = self._identifiers.operation("D", order.payee, self._clock())
@@ -153,7 +168,12 @@ class Banks:
     def _judge(self, ispb: str, kind: str, operation: Element) -> str | None:
         """Why a bank refuses an order for a customer; `silent` for one that it never answers."""
         if kind == "pacs.004":
-            return None if text(operation, "OrgnlEndToEndId") in self._paid else "AC03"
+            original = text(operation, "OrgnlEndToEndId") or ""
+            if original in self._payers:
+                self._remember(ispb, self._payers[original], operation, "RtrId", "RtrdIntrBkSttlmAmt")
+            return None if original in self._paid else "AC03"
+        if ispb in NEIGHBOURS:
+            return self._judged_there(ispb, operation)
         number = text(operation, "CdtrAcct/Id/Othr/Id") or ""
         customer = self._population.customers.get((ispb, number))
         branch = text(operation, "CdtrAcct/Id/Othr/Issr")
@@ -164,6 +184,34 @@ class Banks:
         if text(operation, "Cdtr/Id/PrvtId/Othr/Id") != customer.owner.tax_id:
             return "BE01"
         return "silent" if customer.habit == "silent" else _ANSWERS.get(customer.habit)
+
+    def _judged_there(self, ispb: str, operation: Element) -> str | None:
+        number = text(operation, "CdtrAcct/Id/Othr/Id") or ""
+        tax_id = text(operation, "Cdtr/Id/PrvtId/Othr/Id") or ""
+        reason = self._neighbours.judge(ispb, number, tax_id)
+        if reason is None:
+            self._remember(ispb, number, operation, "PmtId/EndToEndId", "IntrBkSttlmAmt")
+        return reason
+
+    def _remember(self, ispb: str, number: str, operation: Element, name: str, amount: str) -> None:
+        order_id = text(operation, name) or ""
+        payer = text(operation, "Dbtr/Nm") or "Devolução"
+        self._credits[order_id] = Credit(
+            order_id,
+            ispb,
+            number,
+            cents(text(operation, amount)) or 0,
+            payer,
+            text(operation, "Dbtr/Id/PrvtId/Othr/Id"),
+        )
+
+    def _told(self, xml: bytes) -> None:
+        """Money has come to a neighbour's customer: only now it is credited there."""
+        for operation in operations("pacs.002", parse(xml)):
+            if text(operation, "TxSts") == "ACCC":
+                credit = self._credits.pop(text(operation, "OrgnlInstrId") or "", None)
+                if credit is not None:
+                    self._neighbours.credit(credit)
 
     def _somebody_at(self, ispb: str) -> Customer:
         found = next((each for each in self._population.of_bank(ispb) if each.habit == "accepts"), None)

@@ -35,6 +35,15 @@ BANKS: Mapping[str, str] = {
 }
 """Participants that answer by themselves, by ISPB. Texts, because leading zeros matter."""
 
+NEIGHBOURS: Mapping[str, str] = {
+    "99999101": "Banco Ipê",
+    "99999102": "Jatobá Pagamentos",
+    "99999103": "Caju Bank",
+    "99999104": "Banco Aroeira",
+    "99999105": "Cooperativa Cedro",
+}
+"""Participants that the simulator of other banks plays: their customers and accounts are there."""
+
 Habit = Literal["accepts", "blocked", "closed", "refuses", "silent"]
 """What a payment to an account meets."""
 

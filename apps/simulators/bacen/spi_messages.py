@@ -25,7 +25,8 @@ _TWO_DECIMALS = re.compile(r"[0-9]{1,16}\.[0-9]{2}")
 
 @dataclass(frozen=True)
 class Payment:
-    """A Pix that a bank orders. `key` where it was found by one, `tx_id` where a QR code asked for it."""
+    """A Pix that a bank orders. `key` where it was found by one, `tx_id` where a QR code asked for it,
+    `initiator` the CNPJ of whoever started it elsewhere."""
 
     end_to_end_id: str
     amount_cents: int
@@ -38,6 +39,7 @@ class Payment:
     key: str | None = None
     tx_id: str | None = None
     note: str | None = None
+    initiator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,9 @@ def pacs_008(header: Header, payment: Payment) -> bytes:
             ("AccptncDtTm", stamp(payment.accepted_at)),
             ("ChrgBr", "SLEV"),
             _deep("MndtRltdInf/Tp/LclInstrm/Prtry", payment.instrument),
+            _deep("InitgPty/Id/OrgId/Othr/Id", payment.initiator)
+            if payment.initiator
+            else ("InitgPty", None),
             ("Dbtr", [("Nm", payment.debtor.name), _deep("Id/PrvtId/Othr/Id", payment.debtor.tax_id)]),
             ("DbtrAcct", _account(payment.debtor_account)),
             _agent("DbtrAgt", payment.debtor_account.participant),

@@ -42,6 +42,29 @@ class Booking(BaseModel):
     amount_cents: Annotated[int, Field(gt=0)]
 
 
+class Incoming(BaseModel):
+    """A payment that comes by the SPI, before it is taken."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ispb: str
+    number: str
+    tax_id: str
+
+
+class Arrived(BaseModel):
+    """A payment that has come by the SPI, or a return of one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    order_id: str
+    ispb: str
+    number: str
+    amount_cents: Annotated[int, Field(gt=0)]
+    payer: str
+    payer_tax_id: str | None
+
+
 class AccountSeen(BaseModel):
     """An account, as the bank's own staff sees it."""
 
@@ -117,6 +140,23 @@ def book(number: str, body: Booking, bank: BankDep) -> None:
         body.transaction_id, body.credit, body.name, "PIX", body.amount_cents, bank.clock.now()
     )
     if not bank.credit(number, movement):
+        raise Problem(404, "not_found", "There is no such account.")
+
+
+@router.post("/spi/judgements")
+def judge(body: Incoming, banks: BanksDep) -> dict[str, str | None]:
+    """Bacen asks whether an account takes money: why not, or nothing."""
+    return {"reason": banks.judge(body.ispb, body.number, body.tax_id)}
+
+
+@router.post("/spi/credits", status_code=204)
+def credit(body: Arrived, banks: BanksDep) -> None:
+    """Bacen says that money has come."""
+    bank = banks.of(body.ispb)
+    movement = Movement(
+        body.order_id, True, body.payer, "PIX", body.amount_cents, banks.clock.now(), body.payer_tax_id
+    )
+    if bank is None or not bank.credit(body.number, movement):
         raise Problem(404, "not_found", "There is no such account.")
 
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from apps.kit import service
-from apps.simulators.other_bank import admin_api, authorisation_api, data_api, payments_api
+from apps.simulators.other_bank import admin_api, authorisation_api, data_api, payments_api, receiver_api
 from apps.simulators.other_bank.answers import Refused, error_body
 from apps.simulators.other_bank.authorisation import OAuthRefused
 from apps.simulators.other_bank.banks import Banks
@@ -22,7 +22,13 @@ def create(banks: Banks, wait: Wait = asyncio.sleep) -> FastAPI:
         "Other banks",
         "1",
         # The fixed paths before those that begin with a bank's name.
-        [admin_api.router, authorisation_api.router, data_api.router, payments_api.router],
+        [
+            admin_api.router,
+            receiver_api.router,
+            authorisation_api.router,
+            data_api.router,
+            payments_api.router,
+        ],
         state={"banks": banks},
         body_limit=BODY_LIMIT_BYTES,
     )

@@ -42,6 +42,7 @@ in public (facts, section 5), so those of accounts and resources are the stricte
 
 SIGNED_SECONDS = 60
 
+Settled = Callable[[Payment], bool | None]
 Settle = Callable[[Payment], None]
 
 
@@ -55,9 +56,10 @@ class Visit:
 
 
 class Bank:
-    """A bank. `settle` carries a payment's money to whoever keeps the creditor's account."""
+    """A bank. `settled` says whether a payment's money has left for good, and is asked without any lock held;
+    `settle` credits a payee who is here."""
 
-    def __init__(self, brand: Brand, clock: Clock, key: SigningKey, settle: Settle) -> None:
+    def __init__(self, brand: Brand, clock: Clock, key: SigningKey, settled: Settled, settle: Settle) -> None:
         self.brand = brand
         self.clock = clock
         self.faults = Faults()
@@ -69,6 +71,7 @@ class Bank:
         self.payments: dict[str, Payment] = {}
         self.calls: Counter[tuple[str, str, str]] = Counter()
         self.visits: dict[str, Visit] = {}
+        self._settled = settled
         self._settle = settle
         self._seen: set[str] = set()
         self._answered: dict[tuple[str, str], tuple[str, str]] = {}
@@ -264,7 +267,8 @@ class Bank:
         payer = self.account(consent, consent.accounts[0])
         if self._is(order[0].get("creditorAccount"), payer):
             raise Refused(422, "DETALHE_PAGAMENTO_INVALIDO", "Payer and payee are one account.")
-        payment = payments.ordered(order[0], consent, payer, str(uuid.uuid4()), self.clock.now())
+        customer = self.customers[consent.cpf]
+        payment = payments.ordered(order[0], consent, customer, payer, self.clock.now())
         consent.move("CONSUMED", self.clock.now())
         self.payments[payment.payment_id] = payment
         return payment
@@ -285,25 +289,41 @@ class Bank:
     def progress(self, payment: Payment) -> None:
         """Lets time do to a payment what it does."""
         with self.lock:
-            settled = payments.progress(
+            due = payments.progress(
                 payment,
                 self.brand,
                 self.clock.now(),
                 stuck=self.faults.lies("stuck"),
                 refused=self.faults.lies("refuse_payments"),
             )
+        settled = self._settled(payment) if due else None
+        if settled is None:
+            return
+        with self.lock:
+            if payment.status in payments.FINAL:
+                return
+            payments.conclude(payment, self.clock.now(), settled=settled)
             if settled:
                 self._settle(payment)
 
-    def credit(self, number: str, movement: Movement) -> bool:
-        """Books an incoming payment on the account with this number; gives whether there is one."""
+    def holder(self, number: str) -> tuple[Customer, Account] | None:
+        """Who has the account with this number, with or without its check digit."""
         for customer in self.customers.values():
             for account in customer.accounts:
                 if number in {account.number, account.number + account.check_digit}:
-                    with self.lock:
-                        account.book(movement)
-                    return True
-        return False
+                    return customer, account
+        return None
+
+    def credit(self, number: str, movement: Movement) -> bool:
+        """Books an incoming payment on the account with this number, once; gives whether there is one."""
+        found = self.holder(number)
+        if found is None:
+            return False
+        with self.lock:
+            known = {each.transaction_id for each in found[1].movements if each.credit}
+            if movement.transaction_id not in known:
+                found[1].book(movement)
+        return True
 
     def client_names(self, client: Client) -> str:
         """What the authorisation page calls a client."""

@@ -7,19 +7,22 @@ from typing import Self
 import uvicorn
 from pydantic import model_validator
 
-from apps.kit import logs, service, settings
+from apps.kit import logs, outbound, service, settings
 from apps.simulators.other_bank import brands
 from apps.simulators.other_bank.app import create
 from apps.simulators.other_bank.banks import Banks
 from apps.simulators.other_bank.clock import Clock
 from apps.simulators.other_bank.signatures import SigningKey
+from apps.simulators.other_bank.spi import NoRail, Rail, Spi
 
 
 class OtherBankSettings(settings.ServiceSettings):
     """What the simulator reads from its environment. With `tls_certificate`, `tls_key` and `tls_client_ca`
-    (paths of PEM files) it serves by TLS and wants a certificate of that authority from whoever calls."""
+    (paths of PEM files) it serves by TLS and wants a certificate of that authority from whoever calls. What
+    its customers pay elsewhere goes by the simulated SPI at `url_bacen`, where there is one."""
 
     brands: str | None = None
+    url_bacen: str | None = None
     tls_certificate: str | None = None
     tls_key: str | None = None
     tls_client_ca: str | None = None
@@ -37,7 +40,8 @@ def main() -> None:
     config = settings.read(OtherBankSettings)
     logs.configure(config.service, config.log_level)
     played = brands.read(config.brands) if config.brands is not None else brands.USUAL
-    app = create(Banks(played, Clock(), SigningKey("banks")))
+    rail: Rail = Spi(outbound.sender(), config.url_bacen) if config.url_bacen is not None else NoRail()
+    app = create(Banks(played, Clock(), SigningKey("banks"), rail))
     if config.tls_certificate is None:
         service.serve(app, config.host, config.port)
         return

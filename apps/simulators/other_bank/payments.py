@@ -4,6 +4,7 @@ A payment consent waits five minutes for its customer and, once authorised, an h
 """
 
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -13,7 +14,7 @@ from apps.simulators.other_bank.answers import Refused, cents
 from apps.simulators.other_bank.brands import Brand
 from apps.simulators.other_bank.clock import stamp
 from apps.simulators.other_bank.consents import Consent, Rejection, logged_user, new_id
-from apps.simulators.other_bank.customers import Account, Movement
+from apps.simulators.other_bank.customers import Account, Customer, Movement
 
 AUTHORISE_WITHIN = timedelta(minutes=5)
 CONSUME_WITHIN = timedelta(minutes=60)
@@ -134,6 +135,7 @@ class Payment:
     consent: Consent
     order: Mapping[str, Any]
     payer: Account
+    payer_name: str
     amount_cents: int
     created_at: datetime
     updated_at: datetime
@@ -164,7 +166,7 @@ class Payment:
 
 
 def ordered(
-    order: Mapping[str, Any], consent: Consent, payer: Account, payment_id: str, now: datetime
+    order: Mapping[str, Any], consent: Consent, customer: Customer, payer: Account, now: datetime
 ) -> Payment:
     """The payment of an authorised consent, with its money blocked. Raises `Refused`."""
     agreed = consent.order["payment"]
@@ -188,13 +190,13 @@ def ordered(
     payer.available_cents -= amount
     payer.blocked_cents += amount
     planned = _day(agreed["schedule"]) if agreed.get("schedule") else None
-    return Payment(
-        payment_id, consent, dict(order), payer, amount, now, now, "SCHD" if planned else "RCVD", planned
-    )
+    status = "SCHD" if planned else "RCVD"
+    payment_id = str(uuid.uuid4())
+    return Payment(payment_id, consent, dict(order), payer, customer.name, amount, now, now, status, planned)
 
 
 def progress(payment: Payment, brand: Brand, now: datetime, *, stuck: bool, refused: bool) -> bool:
-    """Moves a payment as far as time has; gives whether it was settled just now."""
+    """Moves a payment as far as time has, but never to its good end; gives whether that is due."""
     if payment.status == "SCHD" and payment.planned_for is not None:
         if now.astimezone(BRASILIA).date() < payment.planned_for:
             return False
@@ -207,10 +209,17 @@ def progress(payment: Payment, brand: Brand, now: datetime, *, stuck: bool, refu
         if refused and following not in {"RCVD", "PDNG"}:
             payment.reason = "PAGAMENTO_RECUSADO_DETENTORA"
             following = "RJCT"
-        payment.move(following, due)
         if following == "ACSC":
             return True
+        payment.move(following, due)
     return False
+
+
+def conclude(payment: Payment, now: datetime, *, settled: bool) -> None:
+    """Ends a payment as whoever carries its money says."""
+    if not settled:
+        payment.reason = "PAGAMENTO_RECUSADO_SPI"
+    payment.move("ACSC" if settled else "RJCT", now)
 
 
 def _following(brand: Brand, status: str) -> str:

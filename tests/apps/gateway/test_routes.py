@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.gateway.routes import ROUTES, Found, NotAllowed, Route, find
+from apps.gateway.routes import ROUTES, STANDARD, Found, NotAllowed, Route, find
 
 ID = "aaaaaaaa-0000-4000-8000-000000000000"
+URN = f"urn:gobanking:{ID}"
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
@@ -21,13 +22,44 @@ def test_only_a_browser_that_a_bank_sends_back_comes_without_a_token() -> None:
     assert [(each.method, each.template) for each in ROUTES if not each.token] == [("GET", "/links/callback")]
 
 
+@pytest.mark.parametrize("route", STANDARD, ids=lambda route: f"{route.method} {route.template}")
+def test_what_other_institutions_ask_is_proven_to_the_service_alone(route: Route) -> None:
+    path = re.sub(r"\{\w+\}", ID, route.template.replace("{urn}", URN))
+    assert find(route.method, path.encode()) == Found(route, path)
+    assert (route.service, route.token) == ("open_finance", False)
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        "",
+        ID,
+        "urn:",
+        "urn:gobanking:",
+        f"urn:gobanking:{ID}:x",
+        f"urn::{ID}",
+        f"URN:gobanking:{ID}",
+        "urn:a:b/c",
+    ],
+)
+def test_a_consent_of_another_institution_is_named_by_its_urn(segment: str) -> None:
+    assert find("GET", f"/open-banking/consents/v3/consents/{segment}".encode()) is None
+
+
+@pytest.mark.parametrize("path", ["/accounts/{}", "/consents/{}", "/links/{}", "/{}"])
+def test_a_urn_names_nothing_else(path: str) -> None:
+    assert find("GET", path.format(URN).encode()) is None
+    assert find("DELETE", path.format(URN).encode()) is None
+
+
 @pytest.mark.parametrize("path", ["/linked-accounts", f"/linked-accounts/{ID}/entries", "/links/a/callback"])
 def test_what_services_ask_each_other_is_not_public(path: str) -> None:
     assert find("GET", path.encode()) is None
 
 
 def test_no_operation_is_listed_twice() -> None:
-    assert len({(route.method, route.template) for route in ROUTES}) == len(ROUTES)
+    every = (*ROUTES, *STANDARD)
+    assert len({(route.method, route.template) for route in every}) == len(every)
 
 
 @pytest.mark.parametrize(

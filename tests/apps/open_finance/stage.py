@@ -19,9 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 from httpx2 import Response
 from starlette.testclient import TestClient
 
-from apps.kit.outbound import Answer, Call, NoAnswer
+from apps.kit.outbound import Answer, Call, NoAnswer, Send
 from apps.open_finance import keys
-from apps.open_finance.api import NoKeys, Payees
 from apps.open_finance.keys import OurKeys
 from apps.open_finance.main import OpenFinanceSettings, World, built
 from apps.simulators.other_bank import app as simulator
@@ -31,11 +30,13 @@ from apps.simulators.other_bank.brands import USUAL
 from apps.simulators.other_bank.clock import Clock
 from apps.simulators.other_bank.customers import PASSWORD
 from apps.simulators.other_bank.signatures import SigningKey
+from apps.simulators.other_bank.spi import Rail
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.serving import ANA, BETO, signed_in, verifier
 from tests.apps.signing import Key
 
 BANKS_URL = "http://banks.test"
+DICT_URL = "http://dict-key.test"
 PUBLIC_URL = "https://api.gobanking.test"
 CPFS = {ANA: "52998224725", BETO: "11144477735"}
 IPE, JATOBA, CAJU = (each.organisation_id for each in USUAL[:3])
@@ -127,10 +128,10 @@ class Browser:
     """A person at a bank's authorisation page."""
 
     def __init__(self, client: TestClient) -> None:
-        self._client = client
+        self.client = client
 
     def open(self, url: str) -> Response:
-        return self._client.get(url, follow_redirects=False)
+        return self.client.get(url, follow_redirects=False)
 
     def submit(self, page: Response, *chosen: tuple[str, str]) -> Response:
         """Sends the page's form with its hidden fields and these."""
@@ -139,7 +140,7 @@ class Browser:
         hidden = [pair for pair in form.fields if pair[0] == "visit"]
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         body = "&".join(f"{name}={value}" for name, value in [*hidden, *chosen])
-        return self._client.post(
+        return self.client.post(
             BANKS_URL + form.action, content=body, headers=headers, follow_redirects=False
         )
 
@@ -220,6 +221,7 @@ class Stage:
 
 def settings(**more: Any) -> OpenFinanceSettings:
     """The service's settings."""
+    told: dict[str, Any] = {"url_other_bank": BANKS_URL, **more}
     return OpenFinanceSettings(
         service="open_finance",
         environment="test",
@@ -232,23 +234,47 @@ def settings(**more: Any) -> OpenFinanceSettings:
         table_accounts="test-accounts",
         secret_open_finance_keys="keys",
         public_url=PUBLIC_URL,
-        url_other_bank=BANKS_URL,
-        **more,
+        url_dict_key=DICT_URL,
+        **told,
     )
 
 
+def sending(client: TestClient) -> Send:
+    """Calls to an application of this process."""
+
+    def send(call: Call, seconds: float) -> Answer:
+        answer = client.request(call.method, call.url, content=call.body, headers=dict(call.headers))
+        found = {name.lower(): value for name, value in answer.headers.items()}
+        return Answer(answer.status_code, found, answer.content)
+
+    return send
+
+
+def nobody(call: Call, seconds: float) -> Answer:
+    """None of our services answers."""
+    raise NoAnswer("refused", sent=False)
+
+
 @contextmanager
-def staged(payees: Payees | None = None, our: OurKeys | None = None, **more: Any) -> Iterator[Stage]:
-    """Our service and the usual banks."""
-    time = Time()
-    banks = Banks(USUAL, Clock(time.now), bank_key())
+def staged(
+    ask: Send | None = None,
+    our: OurKeys | None = None,
+    *,
+    time: Time | None = None,
+    rail: Rail | None = None,
+    **more: Any,
+) -> Iterator[Stage]:
+    """Our service and the usual banks. `ask` plays our own services; there are none unless it is given. What
+    the banks' customers pay elsewhere goes by `rail`."""
+    time = time or Time()
+    banks = Banks(USUAL, Clock(time.now), bank_key(), rail, lambda call, seconds: sending(api)(call, seconds))
     dynamo = FakeDynamo(catalog_tables("test-"), lambda: time.now().timestamp())
     for subject, cpf in CPFS.items():
         binding = {"pk": {"S": f"SUB#{subject}"}, "sk": {"S": "BINDING"}, "tax_id": {"S": cpf}}
         dynamo.put_item(TableName="test-accounts", Item=binding)
     with TestClient(simulator.create(banks), base_url=BANKS_URL, raise_server_exceptions=False) as at_banks:
         wire = Wire(at_banks)
-        world = World(dynamo, wire.send, payees or NoKeys(), verifier(), time.now)
+        world = World(dynamo, wire.send, ask or nobody, verifier(), time.now)
         with TestClient(
             built(settings(**more), our or our_keys(), world), raise_server_exceptions=False
         ) as api:

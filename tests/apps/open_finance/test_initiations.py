@@ -8,7 +8,6 @@ import pytest
 from httpx2 import Response
 
 from apps.kit.outbound import Answer, Call, NoAnswer
-from apps.open_finance.payment import Creditor
 from apps.simulators.other_bank.faults import Fault, FaultPlan
 from apps.simulators.other_bank.signatures import verified
 from tests.apps.open_finance.stage import CPFS, IPE, JATOBA, Stage, bank_key, our_keys, query_of, staged
@@ -75,6 +74,34 @@ def test_a_payment_is_followed_until_it_is_final(stage: Stage, bank: str) -> Non
     calls = len(stage.wire.calls)
     looked_at(stage, initiation)
     assert len(stage.wire.calls) == calls, "what is final is not asked for again"
+
+
+def test_a_settled_payment_is_seen_at_once_on_both_sides_of_it() -> None:
+    with staged(fresh_seconds=3600, bank_deadline_ms=30_000) as stage:
+        payee = stage.bank(JATOBA).customers[CPFS[ANA]].accounts[0]
+        stage.linked(JATOBA)
+        own = {
+            "ispb": "99999102",
+            "number": payee.number + payee.check_digit,
+            "tax_id": CPFS[ANA],
+            "name": "Ana Souza",
+        }
+        initiation = asked(stage, IPE, to={"bank": STRANGER | own})
+
+        def seen() -> dict[str, list[int]]:
+            found: dict[str, list[int]] = {}
+            for each in stage.get("/linked-accounts").json()["accounts"]:
+                found.setdefault(each["institution"], []).append(each["available_cents"])
+            return found
+
+        before = seen()
+        agreed(stage, initiation)
+        assert seen() == before, "what was read a moment ago is still fresh"
+        stage.time.skip(seconds=2)
+        assert looked_at(stage, initiation)["status"] == "SETTLED"
+        after = seen()
+        assert after["Banco Ipê"][0] == before["Banco Ipê"][0] - 5_000
+        assert after["Jatobá Pagamentos"][0] == before["Jatobá Pagamentos"][0] + 5_000
 
 
 def test_a_replayed_key_answers_the_first_initiation(stage: Stage) -> None:
@@ -283,6 +310,11 @@ def test_a_scheduled_payment_waits_for_its_day_and_can_be_cancelled_until_then(s
     assert spent(stage) == 0
 
 
+def test_a_payment_of_another_day_is_named_for_that_day(stage: Stage) -> None:
+    initiation = asked(stage, scheduled_for="2026-12-24")
+    assert initiation["end_to_end_id"][:21] == "E99999101202612241500"
+
+
 def test_a_scheduled_payment_is_made_on_its_day(stage: Stage) -> None:
     initiation = asked(stage, scheduled_for="2026-11-26")
     agreed(stage, initiation)
@@ -340,24 +372,6 @@ def test_a_link_that_has_ended_pays_nothing(stage: Stage) -> None:
     answer = stage.post("/payment-initiations", body(link))
     assert answer.json()["code"] in {"account_not_found", "link_not_active"}
     assert stage.wire.asked("/payments/") == 0
-
-
-class OneKey:
-    """Payees of whom one has a key."""
-
-    def find(self, key: str, bearer: str) -> Creditor | None:
-        assert bearer.startswith("Bearer ")
-        return Creditor(**STRANGER, key=key) if key == "beto@example.com" else None
-
-
-def test_a_key_is_paid_as_a_key() -> None:
-    with staged(OneKey()) as stage:
-        initiation = asked(stage, to={"key": "beto@example.com"})
-        assert stage.consent_of().order["payment"]["details"]["localInstrument"] == "DICT"
-        assert stage.consent_of().order["payment"]["details"]["proxy"] == "beto@example.com"
-        assert agreed(stage, initiation).json()["status"] == "PROCESSING"
-        link = body(stage.linked(), to={"key": "nobody@example.com"})
-        problem(stage.post("/payment-initiations", link), 422, "payee_not_found")
 
 
 def test_an_order_is_signed_for_this_bank_and_has_reais_with_two_decimals(stage: Stage) -> None:

@@ -277,8 +277,7 @@ def test_a_link_is_not_closed_here_while_its_bank_does_not_answer(stage: Stage) 
 def test_revoking_there_ends_the_link_here(stage: Stage, look: str) -> None:
     link = stage.linked()
     assert (
-        stage.browser._client.delete(f"/admin/ipe/consents/{stage.consent_of().consent_id}").status_code
-        == 204
+        stage.browser.client.delete(f"/admin/ipe/consents/{stage.consent_of().consent_id}").status_code == 204
     )
     if look == "balances":
         assert stage.get("/linked-accounts").json() == {"accounts": []}

@@ -104,5 +104,5 @@ def test_a_cursor_that_no_page_gave_is_refused(stage: Stage, cursor: str) -> Non
 def test_an_account_whose_link_has_ended_says_so(stage: Stage) -> None:
     link = stage.linked()
     account = link["accounts"][0]["account_id"]
-    stage.browser._client.delete(f"/admin/ipe/consents/{stage.consent_of().consent_id}")
+    stage.browser.client.delete(f"/admin/ipe/consents/{stage.consent_of().consent_id}")
     problem(stage.get(f"/linked-accounts/{account}/entries"), 409, "link_not_active")
