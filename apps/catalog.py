@@ -733,7 +733,7 @@ WHOLE = checked(
                 memory_mib=192,
                 tables=(
                     _access("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
-                    _access("transactions", "BatchGetItem", "GetItem", "UpdateItem", "DescribeTable"),
+                    _access("transactions", "BatchGetItem", "UpdateItem", "DescribeTable"),
                     _access("events", "PutItem"),
                 ),
                 consumes=Consumption("transfers", "send-pix"),

@@ -89,13 +89,13 @@ class Sending:
         if self._answers.awaits(transfer_id):
             return
         try:
-            found = self._ledger.transfer(transfer_id)
+            found = self._ledger.standing(transfer_id, ()).found
         except (Unavailable, Corrupted) as error:
             answer = _answer(error)
             if answer is not None:
                 raise answer from error
             return
-        if found is None:
+        if not isinstance(found, Transfer):
             raise Poison("no such transfer")
         if found.status == "SENT":
             self._answers.await_all([found], left=False)

@@ -37,6 +37,12 @@ SEED = 1
 GRANT_CENTS = 1_000_000
 LEAF_CENTS = 60
 """So little that even at night no account pays more than the R$ 1,000.00 that it may."""
+PIX_CLIENTS = 8
+PIX_KEY = "11222333000181"
+"""A company at another bank whom the simulator knows. Look-ups of people's keys are limited."""
+PIX_P50_MS = 500
+OFFICIAL_P50_MS, OFFICIAL_P99_MS = 6_000, 10_000
+"""What a payer waits, from the confirmation to the receipt (Manual de Tempos do Pix)."""
 
 
 @dataclass(frozen=True)
@@ -251,6 +257,10 @@ def main() -> None:
                 runs.append(measured(name, count, run, before, usage(description)))
                 if len(runs) == 1:
                     six_items += six_items_ms(bare)
+        console.print(f"Pix to another bank, {PIX_CLIENTS} clients, {SECONDS:.0f} s")
+        before = usage(description)
+        paid = asyncio.run(clients.pix(accounts, PIX_KEY, PIX_CLIENTS, SECONDS, SEED))
+        pix = measured("Pix out", PIX_CLIENTS, paid, before, usage(description))
         console.print("the ceiling: bare transactions")
         ceiling = measure(bare)
         memory = {name: used.resident_mib for name, used in usage(description).items()}
@@ -261,6 +271,12 @@ def main() -> None:
         f"one bare 6-item transaction, before and after the first run: p50 {median(six_items):.1f} ms; "
         f"ack p50 at one client is {ratio:.1f} times that"
     )
+    console.print(
+        f"Pix out settled at {PIX_CLIENTS} clients, simulator answering at once: "
+        f"p50 {pix.settled_p50_ms:.0f} ms (target: under {PIX_P50_MS} ms), p99 {pix.settled_p99_ms:.0f} ms, "
+        f"{pix.per_second:.1f}/s; all of it is our own time. What a payer may wait officially: "
+        f"P50 {OFFICIAL_P50_MS / 1000:.0f} s, P99 {OFFICIAL_P99_MS / 1000:.0f} s"
+    )
     audit = description["audit"]
     console.print(f"audit: {'clean' if audit['ok'] else 'NOT clean'} {audit}")
     document = {
@@ -269,6 +285,12 @@ def main() -> None:
         "accounts": ACCOUNTS,
         "runs": [vars(run) for run in runs],
         "consolidated_view": vars(view),
+        "pix_out": {
+            **vars(pix),
+            "target_p50_ms": PIX_P50_MS,
+            "official_p50_ms": OFFICIAL_P50_MS,
+            "official_p99_ms": OFFICIAL_P99_MS,
+        },
         "ceiling": vars(ceiling),
         "share_of_ceiling": {
             f"{run.workload}/{run.clients}": round(run.per_second / ceiling.transfers_per_second, 3)

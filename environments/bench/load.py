@@ -5,7 +5,7 @@ import asyncio
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -108,7 +108,7 @@ class Clients:
 
             async def work() -> None:
                 for payer, payee, cents in left:
-                    await self._transfer(session, run, payer, payee, cents)
+                    await self._transfer(session, run, payer, {"account": payee}, cents)
 
             await asyncio.gather(*(work() for _ in range(connections)))
             await self._read_settlements(session, run)
@@ -123,17 +123,46 @@ class Clients:
             async def work(number: int) -> None:
                 chance = random.Random(seed * 1000 + number)
                 while time.perf_counter() - started < seconds:
-                    await self._transfer(session, run, *pair(chance), 1)
+                    payer, payee = pair(chance)
+                    await self._transfer(session, run, payer, {"account": payee}, 1)
 
             await asyncio.gather(*(work(number) for number in range(clients)))
             run.seconds = time.perf_counter() - started
             await self._read_settlements(session, run)
         return run
 
+    async def pix(self, accounts: Sequence[str], key: str, clients: int, seconds: float, seed: int) -> Run:
+        """One-centavo payments to another bank's customer, by so many clients for so long. Each client waits
+        until its payment is decided, as people do, before it pays again; what that took is counted from the
+        request on, so the look-up of the key is in it."""
+        run = Run()
+        started = time.perf_counter()
+        async with await self._session(clients) as session:
+
+            async def work(number: int) -> None:
+                chance = random.Random(seed * 1000 + number)
+                while time.perf_counter() - started < seconds:
+                    asked_at = time.time()
+                    made = await self._transfer(session, run, chance.choice(accounts), {"key": key}, 1)
+                    if made is None:
+                        continue
+                    decided = await self._decided(session, made, time.monotonic() + DRAIN_SECONDS, 0.01)
+                    if decided is None:
+                        run.unsettled += 1
+                    elif decided["status"] != "SETTLED":
+                        run.refused[decided["reason"]] = run.refused.get(decided["reason"], 0) + 1
+                    else:
+                        run.settled_ms.append(max(0.0, (_moment(decided) - asked_at) * 1000))
+
+            await asyncio.gather(*(work(number) for number in range(clients)))
+            run.seconds = time.perf_counter() - started
+        return run
+
     async def _transfer(
-        self, session: aiohttp.ClientSession, run: Run, payer: str, payee: str, cents: int
-    ) -> None:
-        body = {"from_account": payer, "to": {"account": payee}, "amount_cents": cents}
+        self, session: aiohttp.ClientSession, run: Run, payer: str, to: Mapping[str, str], cents: int
+    ) -> str | None:
+        """The id of a transfer that was acknowledged; none of one that was refused for good."""
+        body = {"from_account": payer, "to": to, "amount_cents": cents}
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         started = time.perf_counter()
         while True:
@@ -142,11 +171,11 @@ class Clients:
             if answer.status == 201:
                 run.latencies_ms.append((time.perf_counter() - started) * 1000)
                 run.acknowledged[str(document["transfer_id"])] = time.time()
-                return
+                return str(document["transfer_id"])
             code = str(document.get("code"))
             run.refused[code] = run.refused.get(code, 0) + 1
             if document.get("final"):
-                return
+                return None
 
     async def _read_settlements(self, session: aiohttp.ClientSession, run: Run) -> None:
         """Reads when each transfer was decided. Both clocks are this machine's."""
@@ -155,21 +184,25 @@ class Clients:
 
         async def work() -> None:
             for transfer_id, acknowledged_at in left:
-                decided_at = await self._decided_at(session, transfer_id, deadline)
-                if decided_at is None:
+                decided = await self._decided(session, transfer_id, deadline, 0.05)
+                if decided is None:
                     run.unsettled += 1
                 else:
-                    run.settled_ms.append(max(0.0, (decided_at - acknowledged_at) * 1000))
+                    run.settled_ms.append(max(0.0, (_moment(decided) - acknowledged_at) * 1000))
 
         await asyncio.gather(*(work() for _ in range(READERS)))
 
-    async def _decided_at(
-        self, session: aiohttp.ClientSession, transfer_id: str, deadline: float
-    ) -> float | None:
+    async def _decided(
+        self, session: aiohttp.ClientSession, transfer_id: str, deadline: float, pause: float
+    ) -> dict[str, Any] | None:
         while time.monotonic() < deadline:
             async with session.get(f"{self._url}/transfers/{transfer_id}") as answer:
                 document: dict[str, Any] = await answer.json()
             if document.get("decided_at"):
-                return datetime.fromisoformat(document["decided_at"]).timestamp()
-            await asyncio.sleep(0.05)
+                return document
+            await asyncio.sleep(pause)
         return None
+
+
+def _moment(decided: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(decided["decided_at"]).timestamp()

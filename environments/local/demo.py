@@ -1,4 +1,4 @@
-"""The story that `gobank demo` tells: two people, one transfer, all that must not work, and other banks."""
+"""The story that `gobank demo` tells: people, a transfer, a Pix, all that must not work, and other banks."""
 
 import json
 import random
@@ -20,6 +20,9 @@ from environments.local.telling import DemoFailed, Teller, expect, reais, until
 from environments.local.users import PASSWORD, sign_in
 
 AMOUNT_CENTS = 12_345
+PIX_CENTS = 4_321
+MARIAS_KEY, CLOSED_KEY = "maria.silva@example.com", "closed@example.com"
+"""Whom the simulator of Bacen knows at other banks."""
 
 
 @dataclass
@@ -72,6 +75,8 @@ class Demo:
         key, body, transfer_id = self._pay()
         self._chapter("Ana's phone was offline: it repeats the request with the same Idempotency-Key")
         self._repeat(key, body)
+        self._chapter(f"Ana pays Maria, a customer of another bank, {reais(PIX_CENTS)} by Pix")
+        self._pay_elsewhere()
         self._chapter("What must not work")
         self._overspend()
         self._use_anothers_account()
@@ -136,6 +141,38 @@ class Demo:
         self._say(
             f"201, the first answer byte for byte (Idempotent-Replayed: {replayed}); nothing moved twice"
         )
+
+    def _pay_elsewhere(self) -> None:
+        started = time.perf_counter()
+        transfer = self._pix(MARIAS_KEY)
+        payee = transfer["payee"]
+        self._say(
+            f"to the key {payee['key']}: {payee['name']}, CPF {payee['document']}, "
+            f"{payee['institution']['name']}"
+        )
+        if transfer["status"] != "SETTLED":
+            raise DemoFailed(f"the Pix was not settled: {transfer['reason_text']}")
+        seen_ms = (time.perf_counter() - started) * 1000
+        self._say(
+            f"HELD, SENT, SETTLED after {seen_ms:.0f} ms: {transfer['end_to_end_id']} "
+            "(officially half of all payers wait at most 6 s)"
+        )
+        refused = self._pix(CLOSED_KEY)
+        if refused["status"] != "REJECTED":
+            raise DemoFailed("a closed account was paid")
+        self._say(f'to {CLOSED_KEY}: REJECTED {refused["reason"]}, "{refused["reason_text"]}"')
+        self.result["pix"] = {"status": transfer["status"], "rejected": refused["reason"]}
+
+    def _pix(self, key: str) -> dict[str, Any]:
+        body = {"from_account": self._ana.account_id, "to": {"key": key}, "amount_cents": PIX_CENTS}
+        answer = expect(self._ana.client.post("/transfers", body), 201)
+        path = f"/transfers/{answer.body['transfer_id']}"
+        decided: dict[str, Any] = until(
+            lambda: self._ana.client.get(path).body,
+            lambda body: body["status"] in {"SETTLED", "REJECTED"},
+            "the Pix was not decided",
+        )
+        return decided
 
     def _overspend(self) -> None:
         body = {

@@ -591,7 +591,7 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
     ],
     "send_pix": [
         table("accounts", "BatchGetItem", "PutItem", "UpdateItem"),
-        table("transactions", "BatchGetItem", "DescribeTable", "GetItem", "UpdateItem"),
+        table("transactions", "BatchGetItem", "DescribeTable", "UpdateItem"),
         table("events", "PutItem"),
         TABLE_KEY,
         connect(WRITES_IDEMPOTENTLY),

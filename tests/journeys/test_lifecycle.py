@@ -191,7 +191,7 @@ def test_the_tail_follows_the_topic_until_it_is_told_to_stop(
     settled(davi, pay(davi, eva.account_id, 1))
     newest = bank.gobank("events", "tail", "-n", "3").stdout.splitlines()
     assert len(newest) == 3
-    assert any(re.search(r"br\.gobanking\.transfer\.\w+ v2", line) for line in newest)
+    assert any(re.search(r"br\.gobanking\.transfer\.\w+ v3", line) for line in newest)
     with subprocess.Popen(
         [str(GOBANK), "events", "tail", "-n", "1", "-f", "--json"],
         env=bank.env,

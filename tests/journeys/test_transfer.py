@@ -236,7 +236,8 @@ def test_the_demo_ends_clean(bank: Environment) -> None:
     done = bank.gobank("demo", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert set(result) == {"transfer_id", "status", "acknowledged_ms", "settled_ms", "audit"}
+    assert set(result) == {"transfer_id", "status", "acknowledged_ms", "settled_ms", "pix", "audit"}
+    assert result["pix"] == {"status": "SETTLED", "rejected": "payee_account_closed"}
     assert set(result["audit"]) == {"ok", "accounts", "transfers", "sum_cents", "drift"}
     assert result["status"] == "SETTLED"
     assert (result["audit"]["ok"], result["audit"]["sum_cents"], result["audit"]["drift"]) == (True, 0, [])

@@ -560,7 +560,7 @@ def test_a_frozen_account_keeps_the_answer_waiting_and_the_sweep_brings_it_back(
 
 def test_a_payment_that_is_awaited_already_is_not_read_again(works: Workers) -> None:
     sent = works.sent()
-    works.bank.client.operation = "get_item"
+    works.bank.client.operation = "batch_get_item"
     works.bank.client.faults = [refuse("InternalServerError", 500)] * 9
     works.sending.ask(works.event(sent.transfer_id, SENT))
     assert len(works.bank.client.faults) == 9
