@@ -44,6 +44,7 @@ RETURN_REFUSALS = (
     "not_returnable",
     "transfer_not_settled",
     "return_exceeds_amount",
+    "return_too_late",
 )
 
 router = APIRouter(tags=["transfers"])
@@ -159,7 +160,7 @@ class TransferView(BaseModel):
     returned."""
 
     transfer_id: UUID
-    status: Literal["HELD", "SENT", "SETTLED", "REJECTED"]
+    status: Literal["HELD", "SENT", "ACCEPTED", "SETTLED", "REJECTED"]
     kind: Literal["transfer", "grant", "return"]
     from_account: str
     to_account: str | None
@@ -264,7 +265,7 @@ def get_transfer(
     transfer = service.transfers.ledger.transfer(str(transfer_id))
     if transfer is None or not transfer.seen_by(caller.subject):
         raise Problem(404, "transfer_not_found", "You have no such transfer.")
-    if transfer.status in {"HELD", "SENT"}:
+    if transfer.status in {"HELD", "SENT", "ACCEPTED"}:
         response.headers["Retry-After"] = "1"
     return TransferView.model_validate(_view(transfer))
 

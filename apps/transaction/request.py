@@ -158,7 +158,9 @@ class Transfers:
         if isinstance(first.found, Transfer):
             return _replay(first.found, giving.request_hash)
         try:
-            original = returns.check(first.original, giving.subject, giving.amount_cents)
+            original = returns.check(
+                first.original, giving.subject, giving.amount_cents, self.ledger.clock.now()
+            )
         except Refusal as refusal:
             return self._refuse(giving.transfer_id, giving.request_hash, first.found, refusal)
         parties = (original.payee, original.payer)

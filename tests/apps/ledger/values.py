@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from apps.ledger.account import Balance, month_of, unopened
 from apps.ledger.entries import AccountStatus, Entry, EntryKind, MonthOpening
+from apps.ledger.incoming import Incoming
 from apps.ledger.items import Mark
 from apps.ledger.outbox import Lease, Row
 from apps.ledger.transfer import Attempt, Kind, Order, Sent, Status, Transfer, iso
@@ -93,6 +94,18 @@ PAYMENT = outgoing.written(
     )
 )
 PIX = replace(ORDER, payee=SETTLEMENT_ITEM, payment=PAYMENT)
+PIX_IN = Incoming(
+    transfer_id=TRANSFER_ID,
+    kind="transfer",
+    payer=SETTLEMENT_ITEM,
+    payee=ANA,
+    amount_cents=300,
+    description="Aluguel",
+    end_to_end_id="E6070119020261125115900000000003",
+    accepted_at="2026-11-25T11:59:59.000Z",
+    request_hash="e" * 64,
+    payment='{"instrument":"DICT"}',
+)
 SENT_ORDER = Sent("<Envelope/>", "M9999901000000000000000000000001", AT)
 GRANT = Order(
     transfer_id=TRANSFER_ID,
