@@ -98,9 +98,9 @@ class Promises:
             self._turn_away(promised, reason_of(outgoing.NOT_SENT).code)
         elif report is not None and outgoing.may_leave(accepted_at, now):
             # The SPI waits for us: our yes was lost.
-            self._rail.reply(
-                str(promised.end_to_end_id), None, accepted_at, end_to_end_id=self._returned(promised)
-            )
+            assert promised.payment is not None
+            returns = outgoing.read(promised.payment).returns
+            self._rail.reply(str(promised.end_to_end_id), None, accepted_at, end_to_end_id=returns)
         # Nobody else looks again at once. What has ended is not touched.
         self._ledger.look_later(promised)
 
@@ -131,13 +131,6 @@ class Promises:
             "a payment of another bank does not arrive",
             extra={"transfer_id": promised.transfer_id, "reason": reason, "ended": ended},
         )
-
-    def _returned(self, promised: Transfer) -> str | None:
-        """The end-to-end id of the payment that a return gives back from."""
-        if promised.original_transfer_id is None:
-            return None
-        original = self._ledger.transfer(promised.original_transfer_id)
-        return original.end_to_end_id if original is not None else None
 
 
 def _accepted(promised: Transfer) -> datetime:

@@ -13,7 +13,7 @@ from apps.ledger.account import SETTLEMENT, internal_item
 from apps.ledger.incoming import Incoming
 from apps.ledger.store import Ledger
 from apps.ledger.transfer import Transfer, iso
-from apps.pix import incoming
+from apps.pix import incoming, outgoing
 from apps.pix.incoming import OUR_FAULT
 from apps.pix.spi import PaymentOrder, PaymentReturn
 
@@ -108,7 +108,7 @@ class Wishes:
             # A pacs.004 has no time of acceptance: its time begins with the SPI.
             accepted_at=iso(returned.header.created_at),
             request_hash=incoming.digest(returned),
-            payment=incoming.payment_back(payment),
+            payment=outgoing.turned_round(payment, returned.end_to_end_id),
             original_transfer_id=original.transfer_id,
         )
 

@@ -259,9 +259,7 @@ class Ledger:
             made.add(leaving.message_id)
             return rules.send(held, _payer(held, balances), leaving, attempt)
 
-        outcomes = self._decided_together(
-            {each: _Decision(self, sent, ()) for each in transfer_ids}, deadline
-        )
+        outcomes = self.carry_out({each: _Decision(self, sent, ()) for each in transfer_ids}, deadline)
         return [
             (found, isinstance(found, Transfer) and found.status == "SENT" and found.message_id in made)
             for found in (outcomes[each] for each in transfer_ids)
@@ -293,15 +291,8 @@ class Ledger:
             )
             for transfer_id, reason in answers
         }
-        outcomes = self._decided_together(wishes, deadline)
+        outcomes = self.carry_out(wishes, deadline)
         return [outcomes[transfer_id] for transfer_id, _ in answers]
-
-    def _decided_together(
-        self, wishes: Mapping[str, "_Decision"], deadline: Deadline
-    ) -> dict[str, Transfer | Exception | None]:
-        jobs = {transfer_id: Job(transfer_id, wish, deadline) for transfer_id, wish in wishes.items()}
-        self._committer.to_the_end(list(jobs.values()), Known())
-        return {transfer_id: _outcome(job) for transfer_id, job in jobs.items()}
 
     def _rejected(self, reason: str) -> Callable[[Transfer, Mapping[str, Balance]], Change]:
         return lambda sent, balances: rules.reject(sent, _payer(sent, balances), reason, self.clock.attempt())

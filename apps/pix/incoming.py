@@ -93,12 +93,6 @@ def payment_of(order: PaymentOrder, holder: Party) -> str:
     return outgoing.written(Outgoing(order.instrument, order.debtor, holder, order.key, order.txid))
 
 
-def payment_back(payment: str) -> str:
-    """Who pays whom when a payment is returned."""
-    paid = outgoing.read(payment)
-    return outgoing.written(Outgoing("MANU", paid.creditor, paid.debtor))
-
-
 def is_of(order_id: str, ispb: str) -> bool:
     """Whether a participant made this id."""
     return order_id[1:9] == ispb

@@ -9,16 +9,22 @@ from datetime import UTC, datetime, timedelta
 
 from apps.account.account import AccountType, Opening
 from apps.consumers.icom import Icom
+from apps.consumers.pix_answers import Answers
+from apps.consumers.pix_orders import Orders
 from apps.consumers.receive_pix import Reception, reception
+from apps.consumers.send_pix import Sending
+from apps.kit import events
 from apps.kit.outbound import Answer, Call
-from apps.ledger.transfer import Transfer
+from apps.ledger import items
+from apps.ledger.transfer import HELD, Transfer
 from apps.pix import incoming, spi_reading
 from apps.pix.account_number import on_the_rail
-from apps.pix.spi import StatusReport
+from apps.pix.spi import UNSIGNED, StatusReport
 from apps.simulators.bacen.bacen import Bacen
 from apps.simulators.bacen.clock import ShiftedClock
 from apps.simulators.bacen.directory import Account
 from apps.simulators.bacen.orders import Order
+from apps.transaction.destination import BankAccount
 from tests.apps.ledger.bank import Bank, fake_bank, soon
 from tests.apps.simulators.bacen.scene import OWN, Scene, served
 
@@ -38,6 +44,8 @@ class Stage:
     line: Icom
     reception: Reception
     restart: Callable[[], None]
+    sending: Sending
+    asking: Answers
     calls: list[Call] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -74,6 +82,41 @@ class Stage:
         """Rounds of the worker, as many as an order needs to its end."""
         for _ in range(times):
             self.reception.turn()
+
+    def work(self) -> None:
+        """What relay, settle_transfers and send_pix do, without Kafka, until nothing is left to do."""
+        while rows := self.bank.outbox.waiting(0, 100):
+            for row in rows:
+                record = events.record_from_json(row.record)
+                event = events.decode(record.headers, record.value)
+                if event.type == HELD and event.data["rail"] == "spi":
+                    assert self.sending.send([event]) == [None]
+                elif event.type == HELD:
+                    self.bank.ledger.settle(row.transfer_id, (), soon())
+                self.bank.raw.delete_item(TableName="events", Key=items.key("OUT#0", row.sort))
+        self.asking.round()
+
+    def send(self, payer: str, key: str, cents: int) -> str:
+        """A Pix of an account here to a key of another bank; gives the transfer's id."""
+        entry = self.bacen.directory.get(key)
+        assert entry is not None
+        to = BankAccount(
+            entry.account.participant,
+            str(entry.account.branch),
+            entry.account.number,
+            entry.account.type,  # type: ignore[arg-type]
+            entry.owner.tax_id,
+            entry.owner.name,
+        )
+        transfer_id = self.bank.pay("ana", payer, to, cents).transfer.transfer_id
+        self.work()
+        return transfer_id
+
+    def come_back(self, end_to_end_id: str, cents: int) -> str:
+        """The bank that was paid gives some of it back; gives the id of the return."""
+        return_id = self.bacen.banks.give_back(self.there(end_to_end_id), cents, "MD06")
+        self.bacen.agenda.run_due()
+        return return_id
 
     def pass_time(self, seconds: float) -> None:
         self.bank.time.moment += timedelta(seconds=seconds)
@@ -131,5 +174,8 @@ def stage() -> Iterator[Stage]:
             line = Icom("http://testserver/api/v1", OWN, send)
             return line, reception(line, bank.client, bank.tables, bank.ledger, ispb=OWN, pool=pool)
 
-        made = Stage(bank, bacen, *started(), restart)
+        line, receiving = started()
+        orders = Orders(line, UNSIGNED, bank.time)
+        asking = Answers(bank.ledger, orders, monotonic=lambda: bank.time().timestamp(), pool=pool)
+        made = Stage(bank, bacen, line, receiving, restart, Sending(bank.ledger, orders, asking), asking)
         yield made

@@ -36,6 +36,7 @@ from tests.apps.ledger.values import (
     ATTEMPT,
     BRUNO,
     NEXT_ATTEMPT,
+    PAYMENT,
     PIX_IN,
     TRANSFER_ID,
     balance,
@@ -210,7 +211,7 @@ class Stage:
             end_to_end_id=f"E60701190202611250900{transfer_id[:11].replace('-', 'a')}",
             accepted_at="2026-11-25T09:00:00.000Z",
             request_hash="h",
-            payment="{}",
+            payment=PAYMENT,
             **more,
         )
 
@@ -448,7 +449,7 @@ def sent_pix(stage: Stage, cents: int = 300) -> str:
 
     payee = internal_item(SETTLEMENT, transfer_id)
     order = Order(
-        transfer_id, "transfer", "ana", stage.ana, payee, cents, None, None, "h", None, payment="{}"
+        transfer_id, "transfer", "ana", stage.ana, payee, cents, None, None, "h", None, payment=PAYMENT
     )
     first = bank.ledger.standing(transfer_id, (stage.ana, payee))
     bank.ledger.hold(order, first, timedelta(minutes=30), rendered, soon())

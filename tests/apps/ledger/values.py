@@ -104,7 +104,14 @@ PIX_IN = Incoming(
     end_to_end_id="E6070119020261125115900000000003",
     accepted_at="2026-11-25T11:59:59.000Z",
     request_hash="e" * 64,
-    payment='{"instrument":"DICT"}',
+    payment=outgoing.written(
+        Outgoing(
+            instrument="DICT",
+            debtor=Party("60701190", "31827465026", "987654321", "TRAN", "0001", "Maria da Silva"),
+            creditor=Party("99999010", "52998224725", "000012345", "CACC", "0001", "Ana Souza"),
+            key="ana@example.com",
+        )
+    ),
 )
 SENT_ORDER = Sent("<Envelope/>", "M9999901000000000000000000000001", AT)
 GRANT = Order(
