@@ -297,7 +297,7 @@ def list_entries(
     first: Annotated[date | None, Query(alias="from", description="First day, UTC")] = None,
     last: Annotated[date | None, Query(alias="to", description="Last day, UTC")] = None,
     kind: Annotated[
-        list[EntryKind] | None, Query(description="Debits and credits if absent", max_length=8)
+        list[EntryKind] | None, Query(description="Debits and credits if absent", max_length=10)
     ] = None,
     cursor: Annotated[str | None, Query(max_length=300, description="From the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,

@@ -47,7 +47,8 @@ class Orders:
         if not outgoing.may_leave(_accepted(sent), self._now()):
             _log.warning("too late to send", extra={"transfer_id": sent.transfer_id})
             return
-        said = {"transfer_id": sent.transfer_id, "rail_message": "pacs.008", "message_id": sent.message_id}
+        message = "pacs.004" if sent.kind == "return" else "pacs.008"
+        said = {"transfer_id": sent.transfer_id, "rail_message": message, "message_id": sent.message_id}
         try:
             self._transport.send(sent.sent_order.encode())
         except OSError as error:

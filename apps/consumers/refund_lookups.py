@@ -19,7 +19,7 @@ from apps.kit.events import Event
 from apps.kit.kafka import Producer
 from apps.kit.settings import KafkaSettings, ServiceSettings
 from apps.kit.worker import Poison, TryAgain, Worker
-from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SENT, SETTLED
+from apps.ledger.transfer import ACCEPTED, EVENT_VERSION, HELD, REJECTED, SENT, SETTLED
 from apps.pix import lookup_tokens
 
 SECONDS = 5
@@ -56,6 +56,7 @@ class Refunds:
         return {
             SENT: (EVENT_VERSION, self.refund),
             HELD: (EVENT_VERSION, self.let_pass),
+            ACCEPTED: (EVENT_VERSION, self.let_pass),
             SETTLED: (EVENT_VERSION, self.let_pass),
             REJECTED: (EVENT_VERSION, self.let_pass),
         }

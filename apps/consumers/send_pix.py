@@ -21,7 +21,7 @@ from apps.kit.worker import Poison, Together, TryAgain, Worker
 from apps.ledger.account import Frozen
 from apps.ledger.items import Corrupted
 from apps.ledger.store import Ledger, Tables
-from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SENT, SETTLED, Transfer
+from apps.ledger.transfer import ACCEPTED, EVENT_VERSION, HELD, REJECTED, SENT, SETTLED, Transfer
 from apps.pix.outgoing import BadPayment
 from apps.pix.spi import UNSIGNED
 from apps.pix.spi_writing import Unwritable
@@ -52,6 +52,7 @@ class Sending:
         """What to do with each type of event that is handled alone, up to which version."""
         return {
             SENT: (EVENT_VERSION, self.ask),
+            ACCEPTED: (EVENT_VERSION, self.let_pass),
             SETTLED: (EVENT_VERSION, self.let_pass),
             REJECTED: (EVENT_VERSION, self.let_pass),
         }
@@ -101,7 +102,7 @@ class Sending:
             self._answers.await_all([found], left=False)
 
     def let_pass(self, event: Event) -> None:
-        """What is decided needs nothing more."""
+        """What is decided needs nothing more, and what another bank pays is not ours to send."""
 
 
 def _answer(outcome: Transfer | Exception | None) -> Exception | None:

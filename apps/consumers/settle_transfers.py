@@ -17,7 +17,7 @@ from apps.kit.worker import Poison, Together, TryAgain, Worker
 from apps.ledger.account import Frozen
 from apps.ledger.items import Corrupted
 from apps.ledger.store import Ledger, Tables
-from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SENT, SETTLED, Transfer
+from apps.ledger.transfer import ACCEPTED, EVENT_VERSION, HELD, REJECTED, SENT, SETTLED, Transfer
 
 SECONDS = 5
 
@@ -40,7 +40,7 @@ class Settlement:
 
     def handlers(self) -> dict[str, tuple[int, Callable[[Event], None]]]:
         """What to do with each type of event that is handled alone, up to which version."""
-        return dict.fromkeys((SENT, SETTLED, REJECTED), (EVENT_VERSION, self.let_pass))
+        return dict.fromkeys((SENT, ACCEPTED, SETTLED, REJECTED), (EVENT_VERSION, self.let_pass))
 
     def together(self) -> dict[str, tuple[int, Together]]:
         """What to do with all events of a type that a poll brings, up to which version."""
@@ -64,7 +64,7 @@ class Settlement:
         return answers
 
     def let_pass(self, event: Event) -> None:
-        """What is decided needs nothing more, and what is sent is the SPI's to decide."""
+        """What is decided needs nothing more, and what is sent or accepted is the SPI's to decide."""
 
 
 def _answer(outcome: Transfer | Exception | None) -> Exception | None:

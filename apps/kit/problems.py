@@ -38,6 +38,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "payee_takes_no_pix": (409, "The payee's account takes no Pix"),
     "transfer_not_settled": (409, "The transfer is not settled"),
     "not_returnable": (409, "A transfer of this kind cannot be returned"),
+    "return_too_late": (409, "The transfer is too old to be returned"),
     "return_exceeds_amount": (409, "Less is left to return"),
     "tax_id_bound": (409, "The tax id is bound otherwise"),
     "tax_id_unknown": (409, "Nobody knows whose consent this would be"),

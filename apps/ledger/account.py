@@ -72,7 +72,9 @@ class Balance:
     @property
     def halted(self) -> bool:
         """Whether no money may move: the auditor froze it, or it says what no rule allows."""
-        return self.frozen or self.on_hold < 0 or (self.available < 0 and not self.internal)
+        if self.frozen or self.on_hold < 0 or self.pending_credits < 0:
+            return True
+        return self.available < 0 and not self.internal
 
     @property
     def internal(self) -> bool:
@@ -158,6 +160,37 @@ def credit(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
     return post(balance, "credit", transfer_id, at, available=amount, on_hold=0)
 
 
+def pay_out(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
+    """Takes money from an internal account that has no lower limit, without a hold before."""
+    assert amount > 0, _NO_AMOUNT
+    assert balance.internal, "a customer's money is held before it leaves"
+    return post(balance, "debit", transfer_id, at, available=-amount, on_hold=0)
+
+
+def accept(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
+    """Promises another bank to credit `amount` once it has arrived: until then the account cannot be closed.
+    Raises `Refusal` `account_frozen`, `account_blocked` or `account_closed`."""
+    assert amount > 0, _NO_AMOUNT
+    _check_halted(balance)
+    if balance.status == "BLOCKED":
+        raise Refusal("account_blocked", "The account is blocked; it takes no money.")
+    if balance.status == "CLOSED":
+        raise Refusal("account_closed", "The account is closed.")
+    return post(balance, "accept", transfer_id, at, available=0, on_hold=0, pending=amount)
+
+
+def fulfil(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
+    """Credits what was promised, also to an account that has been blocked since."""
+    assert amount > 0, _NO_AMOUNT
+    return post(balance, "credit", transfer_id, at, available=amount, on_hold=0, pending=-amount)
+
+
+def forgo(balance: Balance, amount: int, transfer_id: str, at: str) -> Posting:
+    """Ends a promise: the money will not arrive."""
+    assert amount > 0, _NO_AMOUNT
+    return post(balance, "reject", transfer_id, at, available=0, on_hold=0, pending=-amount)
+
+
 def block(balance: Balance, at: str) -> Posting | None:
     """Lets the account neither pay nor be paid; what is held already still goes its way. Nothing to write
     where that is so. Raises `Refusal` `internal_account`, `account_frozen` or `account_closed`."""
@@ -221,7 +254,14 @@ def _check_halted(balance: Balance) -> None:
 
 
 def post(
-    balance: Balance, kind: EntryKind, transfer_id: str | None, at: str, *, available: int, on_hold: int
+    balance: Balance,
+    kind: EntryKind,
+    transfer_id: str | None,
+    at: str,
+    *,
+    available: int,
+    on_hold: int,
+    pending: int = 0,
 ) -> Posting:
     """The only way to change a balance. Raises `Frozen`; a negative result is a bug and stops the process."""
     if balance.halted:
@@ -243,6 +283,7 @@ def post(
     ).sealed()
     assert entry.on_hold_after >= 0, f"{balance.account_id}: on_hold below zero"
     assert balance.internal or entry.available_after >= 0, f"{balance.account_id}: available below zero"
+    assert balance.pending_credits + pending >= 0, f"{balance.account_id}: pending_credits below zero"
     after = replace(
         balance,
         seq=entry.seq,
@@ -251,6 +292,7 @@ def post(
         month=month,
         last_hash=entry.hash,
         status=status_after(balance.status, kind),
+        pending_credits=balance.pending_credits + pending,
     )
     return Posting(balance, after, entry, _opening(balance, month))
 

@@ -19,7 +19,7 @@ from itertools import count
 from apps.kit import dynamo
 from apps.kit.dynamo import Client, ConditionFailed, Deadline, OutcomeUnknown, Unavailable
 from apps.ledger import items, outbox
-from apps.ledger.account import Balance, month_of
+from apps.ledger.account import Balance, is_internal, month_of
 from apps.ledger.entries import NOTHING_YET, Drift, Entry, Folded, MonthOpening, fold
 from apps.ledger.items import Corrupted, text
 from apps.ledger.reading import Reader
@@ -73,6 +73,10 @@ class _Account:
 
     balance: Balance
     deltas: dict[str, Deltas] = field(default_factory=dict)
+    promised: set[str] = field(default_factory=set)
+    """Transfers that its entries accept and do not end: another bank is to pay them."""
+    whole: bool = True
+    """Whether all its entries were read, and not only those since a month."""
 
 
 @dataclass
@@ -242,6 +246,9 @@ class Auditor:
                 found.checked[transfer_id] |= names
         for transfer_id, returns in found.returns.items():
             self._check_returnable(found, transfer_id, returns)
+        for account_id, account in found.accounts.items():
+            if account_id not in found.unreadable:
+                self._check_promised(found, account)
         return found
 
     def _read_account(self, found: _Pass, account_id: str) -> None:
@@ -262,6 +269,7 @@ class Auditor:
         begin = opened = month_of(balance.opened_at)
         if found.since is not None:
             begin = max(opened, min(found.since, balance.month))
+        account.whole = begin == opened
         openings = found.reader.openings(account_id, begin)
         folding = _Folding(account_id, openings, NOTHING_YET if begin == opened else None)
         newest = 0
@@ -285,6 +293,7 @@ class Auditor:
         for entry in entries:
             if entry.transfer_id is not None:
                 _add(account.deltas, entry)
+                _promise(account.promised, entry)
                 found.named.setdefault(entry.transfer_id, set()).add(account.balance.account_id)
 
     def _check_transfer(self, found: _Pass, transfer_id: str, names: set[str]) -> None:
@@ -337,6 +346,27 @@ class Auditor:
             f"transfer {name} is {transfer.status}, the entries add up to {seen}",
         )
 
+    @staticmethod
+    def _check_promised(found: _Pass, account: _Account) -> None:
+        """Holds what an account waits for from other banks against the transfers that its entries promise.
+
+        An amount never changes, so that it does not matter how a transfer stands by now.
+        """
+        balance = account.balance
+        try:
+            transfers = [found.reader.transfer(each) for each in sorted(account.promised)]
+        except Corrupted:
+            return  # named where the transfer is held against its parties
+        cents = sum(each.amount_cents for each in transfers if each is not None)
+        # An audit since a month does not see what was promised before and is still to come.
+        if balance.pending_credits == cents or (not account.whole and balance.pending_credits > cents):
+            return
+        found.suspect(
+            balance.account_id,
+            "wrong_pending_credits",
+            f"the balance waits for {balance.pending_credits}, its entries for {cents}",
+        )
+
     def _check_returnable(self, found: _Pass, transfer_id: str, returns: set[str]) -> None:
         """Holds what can still be returned of a transfer against the returns that there are."""
         try:
@@ -354,7 +384,8 @@ class Auditor:
                 if before == original and taken == sum(self._taken(found, each) for each in returns):
                     break
             found.suspect(
-                original.payee,
+                # Of a Pix to or from another bank, the customer: an item of `settlement` is everybody's.
+                original.payer if is_internal(original.payee) else original.payee,
                 "wrong_returnable",
                 f"transfer {transfer_id} says that {original.returnable_cents} can be returned",
             )
@@ -368,10 +399,13 @@ class Auditor:
 
     @staticmethod
     def _returns_since(found: _Pass, original: Transfer) -> set[str]:
-        account = found.accounts.get(original.payee)
-        if account is None:
-            return set()
-        named = {each.transfer_id for each in found.reader.since(account.balance) if each.kind == "hold"}
+        named: set[str | None] = set()
+        # A return begins with a hold of who was paid, or, at another bank, with a promise to who had paid.
+        for account_id, kind in ((original.payee, "hold"), (original.payer, "accept")):
+            account = found.accounts.get(account_id)
+            if account is not None:
+                since = found.reader.since(account.balance)
+                named |= {each.transfer_id for each in since if each.kind == kind}
         transfers = [found.reader.transfer(each) for each in sorted(filter(None, named))]
         return {
             each.transfer_id
@@ -393,6 +427,7 @@ def _expected(transfer: Transfer, account_id: str) -> Deltas:
         return {
             "HELD": (-amount, amount),
             "SENT": (-amount, amount),
+            "ACCEPTED": NOTHING,
             "SETTLED": (-amount, 0),
             "REJECTED": NOTHING,
         }[transfer.status]
@@ -404,6 +439,15 @@ def _add(deltas: dict[str, Deltas], entry: Entry) -> None:
     assert entry.transfer_id is not None
     before = deltas.get(entry.transfer_id, NOTHING)
     deltas[entry.transfer_id] = _sum(before, (entry.delta_available, entry.delta_on_hold))
+
+
+def _promise(promised: set[str], entry: Entry) -> None:
+    """What an entry does to the credits that an account waits for."""
+    assert entry.transfer_id is not None
+    if entry.kind == "accept":
+        promised.add(entry.transfer_id)
+    elif entry.kind in {"credit", "reject"}:
+        promised.discard(entry.transfer_id)
 
 
 def _sum(one: Deltas, other: Deltas) -> Deltas:

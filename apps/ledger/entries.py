@@ -11,7 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-EntryKind = Literal["open", "hold", "release", "debit", "credit", "block", "unblock", "close", "limit"]
+EntryKind = Literal[
+    "open", "hold", "release", "debit", "credit", "accept", "reject", "block", "unblock", "close", "limit"
+]
+"""`accept` and `reject` move no money: what another bank was promised is on its way, or will not come."""
+
 AccountStatus = Literal["ACTIVE", "BLOCKED", "CLOSED"]
 _STATUS: dict[EntryKind, AccountStatus] = {
     "open": "ACTIVE",

@@ -20,7 +20,7 @@ from apps.ledger import transfer as rules
 from apps.ledger.account import Balance, Posting, Refusal
 from apps.ledger.charge import Charge
 from apps.ledger.charges import Charges
-from apps.ledger.committer import BATCH, Balances, Committer, Found, Job, Known, Unread
+from apps.ledger.committer import BATCH, Balances, Committer, Found, Job, Known, Unread, Wish
 from apps.ledger.group import AGAIN, Action, Decided, Writing
 from apps.ledger.items import Mark, attributes, number, text
 from apps.ledger.transfer import Attempt, Change, Order, Sent, Status, Transfer
@@ -263,9 +263,7 @@ class Ledger:
             made.add(leaving.message_id)
             return rules.send(held, _payer(held, balances), leaving, attempt)
 
-        outcomes = self._decided_together(
-            {each: _Decision(self, sent, ()) for each in transfer_ids}, deadline
-        )
+        outcomes = self.carry_out({each: _Decision(self, sent, ()) for each in transfer_ids}, deadline)
         return [
             (found, isinstance(found, Transfer) and found.status == "SENT" and found.message_id in made)
             for found in (outcomes[each] for each in transfer_ids)
@@ -297,18 +295,26 @@ class Ledger:
             )
             for transfer_id, reason in answers
         }
-        outcomes = self._decided_together(wishes, deadline)
+        outcomes = self.carry_out(wishes, deadline)
         return [outcomes[transfer_id] for transfer_id, _ in answers]
 
-    def _decided_together(
-        self, wishes: Mapping[str, "_Decision"], deadline: Deadline
+    def _rejected(self, reason: str) -> Callable[[Transfer, Mapping[str, Balance]], Change]:
+        return lambda sent, balances: rules.reject(sent, _payer(sent, balances), reason, self.clock.attempt())
+
+    def carry_out(
+        self, wishes: Mapping[str, Wish], deadline: Deadline
     ) -> dict[str, Transfer | Exception | None]:
+        """Does what is wished of many transfers, by id, in as few transactions as there can be: for each the
+        transfer as it stands then, or why not. None of them fails another."""
         jobs = {transfer_id: Job(transfer_id, wish, deadline) for transfer_id, wish in wishes.items()}
         self._committer.to_the_end(list(jobs.values()), Known())
         return {transfer_id: _outcome(job) for transfer_id, job in jobs.items()}
 
-    def _rejected(self, reason: str) -> Callable[[Transfer, Mapping[str, Balance]], Change]:
-        return lambda sent, balances: rules.reject(sent, _payer(sent, balances), reason, self.clock.attempt())
+    def paid_as(self, end_to_end_id: str) -> str | None:
+        """The id of the transfer that left here under this end-to-end id, or return id; consistently read.
+        Raises `Unavailable`."""
+        item = self._get(self._tables.transactions, _identity(end_to_end_id))
+        return str(item["transfer"]["S"]) if item is not None else None
 
     def expire(self, transfer_id: str, deadline: Deadline) -> Transfer | None:
         """Gives the money of a hold back whose time is over. Raises what `settle` raises."""
@@ -352,20 +358,31 @@ class Ledger:
         except ConditionFailed:
             return
 
-    def due(self, shard: int, limit: int) -> list[str]:
-        """Ids of undecided transfers whose next look has come; the index may lag, so read each again."""
-        answer = dynamo.read(
-            self._client.query,
-            TableName=self._tables.transactions,
-            IndexName="open",
-            KeyConditionExpression="open_shard = :shard AND due_at <= :now",
-            ExpressionAttributeValues={
-                ":shard": text(str(shard)),
-                ":now": text(rules.iso(self.clock.now())),
-            },
-            Limit=limit,
-        )
-        return [item["transfer_id"]["S"] for item in answer["Items"]]
+    def due(self, shard: int, limit: int, *, accepted: bool = False) -> list[str]:
+        """Ids of undecided transfers whose next look has come: those that are ACCEPTED, or all others. The
+        index may lag, so read each again."""
+        found: list[str] = []
+        more: dict[str, Any] = {}
+        while True:
+            answer = dynamo.read(
+                self._client.query,
+                TableName=self._tables.transactions,
+                IndexName="open",
+                KeyConditionExpression="open_shard = :shard AND due_at <= :now",
+                FilterExpression=f"#status {'=' if accepted else '<>'} :accepted",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues={
+                    ":shard": text(str(shard)),
+                    ":now": text(rules.iso(self.clock.now())),
+                    ":accepted": text("ACCEPTED"),
+                },
+                Limit=limit,
+                **more,
+            )
+            found += [item["transfer_id"]["S"] for item in answer["Items"]]
+            if len(found) >= limit or "LastEvaluatedKey" not in answer:
+                return found[:limit]
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def change_status(self, account_id: str, rule: StatusRule, deadline: Deadline) -> tuple[Balance, bool]:
         """Blocks, unblocks, closes or limits an account: gives the balance as it stands then, and whether
@@ -496,6 +513,15 @@ class Ledger:
             self._outbox_row(change),
         ]
 
+    def own_accepted(self, change: Change) -> list[Action]:
+        """The writes of a promise to another bank beside its posting. Its id comes from the end-to-end id, so
+        that the transfer is that id's own record."""
+        return [
+            _put(self._tables.transactions, items.transfer_item(change.transfer), **_ABSENT),
+            *self._returnable(change),
+            self._outbox_row(change),
+        ]
+
     def own_decided(self, change: Change) -> list[Action]:
         """The writes of a decision beside its postings."""
         return [
@@ -513,8 +539,7 @@ class Ledger:
             _put(self._tables.transactions, items.transfer_item(transfer), **_still(seen)),
         ]
         if transfer.end_to_end_id is not None:
-            identity = items.key(f"E2E#{transfer.end_to_end_id}", "E2E")
-            mapped = identity | attributes({"transfer": transfer.transfer_id})
+            mapped = _identity(transfer.end_to_end_id) | attributes({"transfer": transfer.transfer_id})
             actions.append(_put(self._tables.transactions, mapped, **_ABSENT))
         return actions
 
@@ -768,6 +793,10 @@ def _outcome(job: Job) -> Transfer | Exception | None:
 
 
 _ABSENT: Action = {"ConditionExpression": "attribute_not_exists(pk)"}
+
+
+def _identity(end_to_end_id: str) -> dict[str, items.Attribute]:
+    return items.key(f"E2E#{end_to_end_id}", "E2E")
 
 
 def _payer(held: Transfer, balances: Mapping[str, Balance]) -> Balance:

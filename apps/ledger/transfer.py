@@ -1,10 +1,10 @@
 """A transfer: its states, and who decides each change. Rules only, no I/O.
 
-`HELD → SETTLED | REJECTED`, and for a Pix to another bank `HELD → SENT → SETTLED | REJECTED`; no other change
-exists here. Each function takes what was read and gives everything that one transaction writes: the transfer
-as it becomes, the postings on the balances, and the event that tells the world. The status is the only thing
-that keeps money from moving twice, so every write of the result carries the condition that the status is
-still the one that was read.
+`HELD → SETTLED | REJECTED`, for a Pix to another bank `HELD → SENT → SETTLED | REJECTED`, and for one from
+there `ACCEPTED → SETTLED | REJECTED` (`incoming`); no other change exists. Each function takes what was read
+and gives everything that one transaction writes: the transfer as it becomes, the postings on the balances,
+and the event that tells the world. The status is the only thing that keeps money from moving twice, so every
+write of the result carries the condition that the status is still the one that was read.
 
 A Pix to another bank is SENT before its order may leave. From then on only an answer of the SPI decides it:
 it never expires.
@@ -22,7 +22,7 @@ from apps.ledger.entries import AccountStatus
 from apps.pix import limits
 from apps.pix.limits import OverLimit, Receiver
 
-Status = Literal["HELD", "SENT", "SETTLED", "REJECTED"]
+Status = Literal["HELD", "SENT", "ACCEPTED", "SETTLED", "REJECTED"]
 Kind = Literal["transfer", "grant", "return"]
 
 SOURCE = "/gobanking/ledger"
@@ -30,11 +30,13 @@ EVENT_VERSION = 3
 """Version 2 names the original of a return, version 3 the rail of a payment to another bank."""
 HELD = "br.gobanking.transfer.held"
 SENT = "br.gobanking.transfer.sent"
+ACCEPTED = "br.gobanking.transfer.accepted"
 SETTLED = "br.gobanking.transfer.settled"
 REJECTED = "br.gobanking.transfer.rejected"
 _EVENT_TYPES: Mapping[Status, str] = {
     "HELD": HELD,
     "SENT": SENT,
+    "ACCEPTED": ACCEPTED,
     "SETTLED": SETTLED,
     "REJECTED": REJECTED,
 }
@@ -88,7 +90,8 @@ class Transfer:
     `answer` is the body of the first response, byte for byte; `event_id` is that of the latest event.
     `original_transfer_id` is what a return gives back from, and `returnable_cents` what is left to give back:
     the whole amount of a transfer once it is SETTLED, nothing of a grant or a return. `payment` is that of
-    the order; `sent_order`, `message_id` and `accepted_at` are there from SENT on and never change.
+    the order; `sent_order`, `message_id` and `accepted_at` are there from SENT on and never change. Of a Pix
+    from another bank `payment` says who pays whom too, and `accepted_at` when the payer's bank took it.
     `limit_period` is the period whose limit the amount counts in, and `charge_id` the charge that is taken,
     until the transfer is REJECTED.
     """
@@ -124,8 +127,13 @@ class Transfer:
 
     @property
     def by_spi(self) -> bool:
-        """Whether this is a Pix to another bank."""
+        """Whether this is a Pix to another bank, or from one."""
         return self.payment is not None
+
+    @property
+    def incoming(self) -> bool:
+        """Whether this is a Pix from another bank."""
+        return self.by_spi and account.is_internal(self.payer)
 
     def seen_by(self, subject: str) -> bool:
         """Whether the subject is a party: payer and payee both see a transfer."""
@@ -217,7 +225,7 @@ def hold(
         payment=order.payment,
         limit_period=period,
     )
-    return Change(transfer, (posting,), _event(transfer, attempt))
+    return Change(transfer, (posting,), event_of(transfer, attempt))
 
 
 def send(transfer: Transfer, payer: Balance, sent: Sent, attempt: Attempt) -> Change:
@@ -238,7 +246,7 @@ def send(transfer: Transfer, payer: Balance, sent: Sent, attempt: Attempt) -> Ch
         looks=0,
         event_id=attempt.event_id,
     )
-    return Change(leaving, (), _event(leaving, attempt))
+    return Change(leaving, (), event_of(leaving, attempt))
 
 
 def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: Attempt) -> Change:
@@ -258,14 +266,14 @@ def settle(transfer: Transfer, payer: Balance, payee: Balance | None, attempt: A
         raise account.Frozen(payee.account_id)
     if payee.status != "ACTIVE":
         return reject(transfer, payer, _UNPAYABLE[payee.status], attempt)
-    settled = _decided(transfer, "SETTLED", None, attempt)
+    settled = decided(transfer, "SETTLED", None, attempt)
     if transfer.kind == "transfer":
         settled = replace(settled, returnable_cents=transfer.amount_cents)
     postings = (
         account.debit(payer, transfer.amount_cents, transfer.transfer_id, attempt.at),
         account.credit(payee, transfer.amount_cents, transfer.transfer_id, attempt.at),
     )
-    return Change(settled, postings, _event(settled, attempt), before=transfer.status)
+    return Change(settled, postings, event_of(settled, attempt), before=transfer.status)
 
 
 def reject(transfer: Transfer, payer: Balance, reason: str, attempt: Attempt) -> Change:
@@ -275,15 +283,12 @@ def reject(transfer: Transfer, payer: Balance, reason: str, attempt: Attempt) ->
     """
     assert transfer.status in {"HELD", "SENT"}
     _check_parties(transfer, payer, None)
-    rejected = _decided(transfer, "REJECTED", reason, attempt)
+    rejected = decided(transfer, "REJECTED", reason, attempt)
     posting = account.release(payer, transfer.amount_cents, transfer.transfer_id, attempt.at)
     if transfer.limit_period is not None:
         left = payer.used.minus(transfer.limit_period, transfer.amount_cents)
         posting = account.counted(posting, left)
-    given_back = None
-    if transfer.original_transfer_id is not None:
-        given_back = Returnable(transfer.original_transfer_id, transfer.amount_cents)
-    return Change(rejected, (posting,), _event(rejected, attempt), given_back, transfer.status)
+    return Change(rejected, (posting,), event_of(rejected, attempt), given_back(transfer), transfer.status)
 
 
 def expired(transfer: Transfer, now: datetime) -> bool:
@@ -303,7 +308,7 @@ def next_look(transfer: Transfer, now: datetime) -> Transfer:
 def partition_key(transfer: Transfer) -> str:
     """The Kafka key of all events of a transfer: the account that is credited, so that one worker can
     batch its credits. Payments to another bank have one each: `settlement` is many items already."""
-    return transfer.transfer_id if transfer.by_spi else transfer.payee
+    return transfer.transfer_id if transfer.by_spi and not transfer.incoming else transfer.payee
 
 
 def _period(payer: Balance, receiver: Receiver, amount_cents: int, now: datetime) -> str:
@@ -329,7 +334,15 @@ def _check_parties(named: Order | Transfer, payer: Balance, payee: Balance | Non
     assert payee is None or payee.account_id == named.payee, f"{payee.account_id} is not the party paid"
 
 
-def _decided(transfer: Transfer, status: Status, reason: str | None, attempt: Attempt) -> Transfer:
+def given_back(transfer: Transfer) -> Returnable | None:
+    """What a return that is rejected leaves to be returned again."""
+    if transfer.original_transfer_id is None:
+        return None
+    return Returnable(transfer.original_transfer_id, transfer.amount_cents)
+
+
+def decided(transfer: Transfer, status: Status, reason: str | None, attempt: Attempt) -> Transfer:
+    """The transfer once it is decided, for good."""
     return replace(
         transfer,
         status=status,
@@ -340,7 +353,7 @@ def _decided(transfer: Transfer, status: Status, reason: str | None, attempt: At
     )
 
 
-def _event(transfer: Transfer, attempt: Attempt) -> Event:
+def event_of(transfer: Transfer, attempt: Attempt) -> Event:
     """The event of the transfer's present status: complete, so that a consumer reads nothing back."""
     return Event(
         id=attempt.event_id,

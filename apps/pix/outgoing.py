@@ -1,4 +1,4 @@
-"""A payment to another bank: what the order says, and what an answer of the SPI means for it. No I/O.
+"""A payment or return to another bank: what its order says, and what an answer of the SPI means. No I/O.
 
 The order is written once, when the payment becomes SENT, and its bytes never change. It may leave until forty
 seconds after its acceptance; the SPI settles nothing later than that. Whoever does not know what became of it
@@ -12,7 +12,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from apps.pix import spi, spi_writing
-from apps.pix.spi import SPI_ISPB, UNSIGNED, Header, Instrument, Party, PaymentOrder, Signer, StatusReport
+from apps.pix.spi import (
+    SPI_ISPB,
+    UNSIGNED,
+    Header,
+    Instrument,
+    Party,
+    PaymentOrder,
+    PaymentReturn,
+    Signer,
+    StatusReport,
+)
 
 SENDABLE_FOR = timedelta(seconds=40)
 """From acceptance to settlement on the primary channel (SPI, manual of times). Not the ten seconds that 99 of
@@ -20,6 +30,8 @@ SENDABLE_FOR = timedelta(seconds=40)
 MARGIN = timedelta(seconds=10)
 """Clocks differ, and the last order that left in time takes a while: so much later the SPI knows it or never
 will."""
+RETURN_NOTE = 105
+"""So long may be what a pacs.004 says beside its reason (MD06: its customer asked for it)."""
 NOT_SENT = "not_sent"
 """The SPI never had the order."""
 TIMED_OUT = "AB03"
@@ -34,13 +46,15 @@ class BadPayment(ValueError):  # noqa: N818
 @dataclass(frozen=True)
 class Outgoing:
     """Who pays whom, and how the payer named them. `key` is the Pix key that was used. The creditor's name is
-    for the payer's eyes: no order has it."""
+    for the payer's eyes: no order has it. `returns` makes it a return: the end-to-end id of the payment that
+    it gives back from."""
 
     instrument: Instrument
     debtor: Party
     creditor: Party
     key: str | None = field(default=None, repr=False)
     txid: str | None = None
+    returns: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,15 @@ def written(outgoing: Outgoing) -> str:
         "creditor": vars(outgoing.creditor),
     }
     document = {"instrument": outgoing.instrument, **parties, "key": outgoing.key, "txid": outgoing.txid}
+    if outgoing.returns is not None:
+        document["returns"] = outgoing.returns
     return json.dumps(document, ensure_ascii=False)
+
+
+def turned_round(text: str, returns: str) -> str:
+    """Who pays whom when the payment `returns` (its end-to-end id) goes back, all or some of it."""
+    paid = read(text)
+    return written(Outgoing("MANU", paid.creditor, paid.debtor, returns=returns))
 
 
 def read(text: str) -> Outgoing:
@@ -85,6 +107,7 @@ def read(text: str) -> Outgoing:
             Party(**document["creditor"]),
             document["key"],
             document["txid"],
+            document.get("returns"),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise BadPayment(type(error).__name__) from None
@@ -107,10 +130,25 @@ def ordered(
     accepted_at: datetime,
     signer: Signer = UNSIGNED,
 ) -> Bytes:
-    """The pacs.008, made once and signed once. Raises `spi_writing.Unwritable`."""
+    """The pacs.008, or the pacs.004 of a return, made once and signed once. Raises
+    `spi_writing.Unwritable`."""
     message_id = spi.new_message_id(outgoing.debtor.ispb)
+    header = Header(outgoing.debtor.ispb, SPI_ISPB, message_id, accepted_at)
+    if outgoing.returns is not None:
+        returned = PaymentReturn(
+            header=header,
+            return_id=end_to_end_id,
+            end_to_end_id=outgoing.returns,
+            amount_cents=amount_cents,
+            reason="MD06",
+            # The parties of the payment, which this one turns round.
+            debtor_ispb=outgoing.creditor.ispb,
+            creditor_ispb=outgoing.debtor.ispb,
+            description=None if description is None else description[:RETURN_NOTE],
+        )
+        return Bytes(spi_writing.payment_return(returned, signer).decode(), message_id)
     order = PaymentOrder(
-        header=Header(outgoing.debtor.ispb, SPI_ISPB, message_id, accepted_at),
+        header=header,
         end_to_end_id=end_to_end_id,
         amount_cents=amount_cents,
         accepted_at=accepted_at,

@@ -99,7 +99,8 @@ class PaymentReturn:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """pacs.002 about one payment or return, by its id. `settled_at` comes with ACSC and ACCC."""
+    """pacs.002 about one payment (`E…`) or return (`D…`), by its own id. `settled_at` comes with ACSC and
+    ACCC, `end_to_end_id` with a report about a return: the payment that it gives back from."""
 
     header: Header
     original_id: str
@@ -107,6 +108,7 @@ class StatusReport:
     reason: str | None = None
     detail: str | None = None
     settled_at: datetime | None = None
+    end_to_end_id: str | None = None
 
 
 @dataclass(frozen=True)

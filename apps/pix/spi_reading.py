@@ -107,7 +107,12 @@ def _payment_return(header: Header, document: Element) -> PaymentReturn:
 
 def _status_report(header: Header, document: Element) -> StatusReport:
     report = _only(document, "TxInfAndSts")
-    original = report.required("OrgnlEndToEndId")
+    # A report about a return names the payment too, and is not about that.
+    payment = _id(report.required("OrgnlEndToEndId"), "E")
+    original = report.required("OrgnlInstrId")
+    is_return = original.startswith("D")
+    if not is_return and original != payment:
+        raise BadXml("it is about two payments")
     status: Status = _known(Status, report.required("TxSts"))
     reason = report.optional("StsRsnInf/Rsn/Cd")
     if status == "RJCT" and (reason is None or not _REASON.fullmatch(reason)):
@@ -115,11 +120,12 @@ def _status_report(header: Header, document: Element) -> StatusReport:
     settled_at = report.optional("FctvIntrBkSttlmDt/DtTm")
     return StatusReport(
         header=header,
-        original_id=_id(original, "D" if original.startswith("D") else "E"),
+        original_id=_id(original, "D" if is_return else "E"),
         status=status,
         reason=reason if status == "RJCT" else None,
         detail=report.optional("StsRsnInf/AddtlInf"),
         settled_at=_instant(settled_at) if settled_at is not None else None,
+        end_to_end_id=payment if is_return else None,
     )
 
 

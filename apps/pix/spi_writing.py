@@ -98,6 +98,8 @@ def status_report(report: StatusReport, signer: Signer = UNSIGNED) -> bytes:
     """A pacs.002: that we will credit (ACSP), or why not (RJCT). Raises `Unwritable`."""
     if (report.reason is not None) != (report.status == "RJCT"):
         raise Unwritable("a reason comes with RJCT, and only with it")
+    if (report.end_to_end_id is not None) != report.original_id.startswith("D"):
+        raise Unwritable("a report about a return names the payment, and only that")
     reason = None
     if report.reason is not None:
         reason = tree(
@@ -109,7 +111,7 @@ def status_report(report: StatusReport, signer: Signer = UNSIGNED) -> bytes:
     transaction = tree(
         "TxInfAndSts",
         leaf("OrgnlInstrId", report.original_id),
-        leaf("OrgnlEndToEndId", report.original_id),
+        leaf("OrgnlEndToEndId", report.end_to_end_id or report.original_id),
         leaf("TxSts", report.status),
         reason,
         settled,

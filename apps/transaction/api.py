@@ -20,6 +20,7 @@ from apps.ledger.account import Refusal
 from apps.ledger.transfer import Transfer
 from apps.pix import outgoing, participants
 from apps.pix.rejections import in_words
+from apps.pix.spi import Party
 from apps.pix.tax_id import masked, normalised
 from apps.transaction.destination import (
     BankAccount,
@@ -63,6 +64,7 @@ RETURN_REFUSALS = (
     "not_returnable",
     "transfer_not_settled",
     "return_exceeds_amount",
+    "return_too_late",
 )
 
 router = APIRouter(tags=["transfers"])
@@ -161,33 +163,40 @@ class ReturnTransfer(BaseModel):
     )
 
 
-class PayeeInstitution(BaseModel):
+class Participant(BaseModel):
     """A participant of Pix. The name is missing where nobody here knows it."""
 
     ispb: str
     name: str | None
 
 
-class PayeeElsewhere(BaseModel):
-    """Who is paid at another bank, as the rules of Pix let a payer see it; `key` is the one that was used."""
+class PartyElsewhere(BaseModel):
+    """Somebody at another bank, as the rules of Pix let the other side see them."""
 
     name: str | None
     document: str = Field(description="A person's is masked", examples=["***.982.247-**"])
-    institution: PayeeInstitution
+    institution: Participant
+
+
+class PayeeElsewhere(PartyElsewhere):
+    """Who is paid at another bank; `key` is the one that was used."""
+
     key: str | None
 
 
 class TransferView(BaseModel):
     """A transfer as payer and payee see it. `reason` says why a REJECTED one was, `reason_text` in words. A
-    Pix to another bank has a `payee` instead of `to_account`, and is SENT between HELD and its end. A return
+    Pix to another bank has a `payee` instead of `to_account`, and is SENT between HELD and its end. One from
+    another bank has a `payer` instead of `from_account`, and is ACCEPTED until its money is there. A return
     names the transfer that it gives back from; of a settled transfer, `returnable_cents` can still be
     returned."""
 
     transfer_id: UUID
-    status: Literal["HELD", "SENT", "SETTLED", "REJECTED"]
+    status: Literal["HELD", "SENT", "ACCEPTED", "SETTLED", "REJECTED"]
     kind: Literal["transfer", "grant", "return"]
-    from_account: str
+    from_account: str | None
     to_account: str | None
+    payer: PartyElsewhere | None
     payee: PayeeElsewhere | None
     amount_cents: int
     description: str | None
@@ -293,7 +302,7 @@ def get_transfer(
     transfer = service.transfers.ledger.transfer(str(transfer_id))
     if transfer is None or not transfer.seen_by(caller.subject):
         raise Problem(404, "transfer_not_found", "You have no such transfer.")
-    if transfer.status in {"HELD", "SENT"}:
+    if transfer.status in {"HELD", "SENT", "ACCEPTED"}:
         response.headers["Retry-After"] = "1"
     return TransferView.model_validate(_view(transfer))
 
@@ -383,16 +392,21 @@ _LOOK_UP: Mapping[LookUpCode, str] = {
 }
 
 
-def _payee(transfer: Transfer) -> dict[str, object] | None:
+def _elsewhere(transfer: Transfer) -> dict[str, object]:
+    """The other bank's side of a Pix that goes there or comes from there."""
     if transfer.payment is None:
-        return None
+        return {"payer": None, "payee": None}
     paid = outgoing.read(transfer.payment)
-    ispb = paid.creditor.ispb
+    if transfer.incoming:
+        return {"payer": _party(paid.debtor, paid.creditor.ispb), "payee": None}
+    return {"payer": None, "payee": _party(paid.creditor, paid.debtor.ispb) | {"key": paid.key}}
+
+
+def _party(party: Party, ours: str) -> dict[str, object]:
     return {
-        "name": paid.creditor.name,
-        "document": masked(paid.creditor.tax_id),
-        "institution": {"ispb": ispb, "name": participants.name_of(ispb, paid.debtor.ispb)},
-        "key": paid.key,
+        "name": party.name,
+        "document": masked(party.tax_id),
+        "institution": {"ispb": party.ispb, "name": participants.name_of(party.ispb, ours)},
     }
 
 
@@ -401,9 +415,9 @@ def _view(transfer: Transfer) -> dict[str, object]:
         "transfer_id": transfer.transfer_id,
         "status": transfer.status,
         "kind": transfer.kind,
-        "from_account": transfer.payer,
-        "to_account": None if transfer.by_spi else transfer.payee,
-        "payee": _payee(transfer),
+        "from_account": None if transfer.incoming else transfer.payer,
+        "to_account": None if transfer.by_spi and not transfer.incoming else transfer.payee,
+        **_elsewhere(transfer),
         "amount_cents": transfer.amount_cents,
         "description": transfer.description,
         "end_to_end_id": transfer.end_to_end_id,

@@ -18,7 +18,7 @@ from apps.ledger.account import Refusal
 from apps.ledger.items import Mark
 from apps.ledger.store import Ledger, RefusedAfterUnknown, Standing, Superseded
 from apps.ledger.transfer import Order, Transfer
-from apps.pix import end_to_end_id
+from apps.pix import end_to_end_id, outgoing
 from apps.transaction.destination import Destination, Destinations, Payee, said
 
 _TRANSFERS = uuid.UUID("2f0c2a5b-2a45-5e0a-8a55-b2fb3c0a3c03")
@@ -161,7 +161,9 @@ class Transfers:
         if isinstance(first.found, Transfer):
             return _replay(first.found, giving.request_hash)
         try:
-            original = returns.check(first.original, giving.subject, giving.amount_cents)
+            original = returns.check(
+                first.original, giving.subject, giving.amount_cents, self.ledger.clock.now()
+            )
         except Refusal as refusal:
             return self._refuse(giving.transfer_id, giving.request_hash, first.found, refusal)
         parties = (original.payee, original.payer)
@@ -178,6 +180,7 @@ class Transfers:
             request_hash=giving.request_hash,
             request_id=giving.request_id,
             original_transfer_id=original.transfer_id,
+            payment=_back(original),
         )
         return self._hold(order, Standing(first.found, read.balances, read.original), deadline)
 
@@ -221,6 +224,14 @@ def _balance_to_credit(payment: Payment) -> str:
     if isinstance(payment.to, str):
         return payment.to
     return account.internal_item(account.SETTLEMENT, payment.transfer_id)
+
+
+def _back(original: Transfer) -> str | None:
+    """Who pays whom when a Pix from another bank goes back there; none for a transfer here."""
+    if original.payment is None:
+        return None
+    assert original.end_to_end_id is not None
+    return outgoing.turned_round(original.payment, original.end_to_end_id)
 
 
 def _replay(transfer: Transfer, request_hash: str, *, replayed: bool = True) -> Answer:

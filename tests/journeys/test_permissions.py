@@ -26,6 +26,8 @@ from environments.local.names import PREFIX, REGION, LocalNames
 from environments.local.other_banks import agree
 from tests.environment import ROOT, Environment, environment, log_lines, open_account, until
 from tests.journeys import other_banks
+from tests.journeys import test_pix_in as pix_in
+from tests.journeys import test_pix_out as pix_out
 from tests.journeys.conftest import RECORDER, Person
 from tests.journeys.test_transfer import pay, settled
 
@@ -182,6 +184,16 @@ def keys_come_and_go(bank: Environment, ana: Person, bruno: Person) -> None:
     until(lambda: recorded(bank, "refund_lookups"), lambda calls: "keys PutItem" in calls)
 
 
+def pix_comes_in(bank: Environment, person: Person) -> None:
+    """A customer of another bank pays, and another bank gives back what it was paid."""
+    order_id = pix_in.from_there(bank, 7, account=pix_in.data_of(person))
+    assert pix_in.here(person, order_id)["status"] == "SETTLED"
+    answer = pay_elsewhere(person, {"key": "maria.silva@example.com"})
+    sent = pix_out.decided(person, answer)
+    return_id = pix_in.come_back(bank, sent["end_to_end_id"], 6)["order_id"]
+    assert pix_in.here(person, str(return_id))["status"] == "SETTLED"
+
+
 def pay_elsewhere(payer: Person, to: dict[str, Any]) -> Answer:
     answer = payer.api.post("/transfers", {"from_account": payer.account_id, "to": to, "amount_cents": 6})
     assert answer.status == 201, answer.text
@@ -228,6 +240,7 @@ def test_no_policy_has_an_action_that_nothing_needs(tmp_path: Path) -> None:
         drift_and_unfreeze(bank, bruno)
         give_back_close_and_look_back(ana, bruno)
         keys_come_and_go(bank, ana, bruno)
+        pix_comes_in(bank, bruno)
         assert operators(bank, "trace", str(first["transfer_id"])) == 0
         assert operators(bank, "accounts", "block", ana.account_id) == 0
         assert operators(bank, "accounts", "unblock", ana.account_id) == 0
@@ -249,6 +262,10 @@ REFUSED = [
     ("send_pix", "get_item", "transactions", {"Key": KEY}),
     ("send_pix", "put_item", "transactions", {"Item": KEY}),
     ("send_pix", "get_item", "keys", {"Key": KEY}),
+    ("receive_pix", "get_item", "accounts", {"Key": KEY}),
+    ("receive_pix", "scan", "transactions", {}),
+    ("receive_pix", "delete_item", "transactions", {"Key": KEY}),
+    ("receive_pix", "get_item", "keys", {"Key": KEY}),
     ("sweep_transfers", "delete_item", "events", {"Key": KEY}),
     ("audit_ledger", "put_item", "accounts", {"Item": KEY}),
     ("gateway", "get_item", "accounts", {"Key": KEY}),

@@ -320,6 +320,7 @@ REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole 
                     "dict_key",
                     "open_finance",
                     "send_pix",
+                    "receive_pix",
                     "refund_lookups",
                 )
                 for what in ("image", "environment")

@@ -9,7 +9,7 @@ from apps.dict_key.client import NotRegistered
 from apps.dict_key.registration import KeyRequest
 from apps.kit.events import Event
 from apps.kit.worker import Poison, TryAgain
-from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SENT, SETTLED
+from apps.ledger.transfer import ACCEPTED, EVENT_VERSION, HELD, REJECTED, SENT, SETTLED
 from apps.pix import lookup_tokens
 from apps.pix.keys import classify
 from tests.apps.dict_key.desk import ANAS, COMPANY, TAX_IDS, Desk, desk
@@ -159,8 +159,8 @@ def test_an_event_without_its_id_is_poison(value: object) -> None:
 def test_only_sending_gives_back() -> None:
     at = looked_up()
     handlers = refunds(at).handlers()
-    assert set(handlers) == {SENT, HELD, SETTLED, REJECTED}
-    for kind in (HELD, SETTLED, REJECTED):
+    assert set(handlers) == {SENT, ACCEPTED, HELD, SETTLED, REJECTED}
+    for kind in (HELD, ACCEPTED, SETTLED, REJECTED):
         handlers[kind][1](sent())
     assert at.tokens("PHONE", PERSON) == 9
     version, refund = handlers[SENT]

@@ -20,7 +20,7 @@ from apps.kit.worker import Poison, TryAgain
 from apps.ledger import items
 from apps.ledger.entries import Drift
 from apps.ledger.outbox import Published
-from apps.ledger.transfer import EVENT_VERSION, HELD, REJECTED, SENT, SETTLED, Transfer
+from apps.ledger.transfer import ACCEPTED, EVENT_VERSION, HELD, REJECTED, SENT, SETTLED, Transfer
 from apps.pix import spi_reading
 from apps.pix.outgoing import MARGIN, SENDABLE_FOR
 from apps.pix.spi import UNSIGNED, PaymentOrder
@@ -206,7 +206,7 @@ def test_what_is_for_no_other_bank_is_left_alone(works: Workers, rail: object) -
 
 
 def test_every_type_of_event_has_its_handler(works: Workers) -> None:
-    assert set(works.sending.handlers()) == {SENT, SETTLED, REJECTED}
+    assert set(works.sending.handlers()) == {SENT, ACCEPTED, SETTLED, REJECTED}
     assert {version for version, _ in works.sending.handlers().values()} == {EVENT_VERSION}
     assert set(works.sending.together()) == {HELD}
 

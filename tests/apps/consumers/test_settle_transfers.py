@@ -12,7 +12,7 @@ from apps.kit.worker import Poison, TryAgain
 from apps.ledger import items
 from apps.ledger.entries import Drift
 from apps.ledger.store import Ledger
-from apps.ledger.transfer import HELD, REJECTED, SENT, SETTLED
+from apps.ledger.transfer import ACCEPTED, HELD, REJECTED, SENT, SETTLED
 from tests.apps.kit.faulty_dynamo import Fault, Faulty, cancel, conflict, lose_reply, lose_request, refuse
 from tests.apps.ledger.bank import GRANT_CENTS, Bank, bank_on, fake_bank
 
@@ -64,7 +64,7 @@ def test_every_type_of_event_has_its_handler_and_only_held_moves_money(bank: Ban
     event = held(bank)
     settlement = Settlement(bank.ledger)
     handlers, together = settlement.handlers(), settlement.together()
-    assert (set(handlers), set(together)) == ({SENT, SETTLED, REJECTED}, {HELD})
+    assert (set(handlers), set(together)) == ({SENT, ACCEPTED, SETTLED, REJECTED}, {HELD})
     for _, handle in handlers.values():
         handle(event)
     assert state(bank, event) == BEFORE

@@ -14,10 +14,10 @@ import pytest
 from apps.consumers.settle_transfers import Settlement
 from apps.kit import events
 from apps.kit.events import Record
-from apps.ledger import returns, transfer
+from apps.ledger import incoming, returns, transfer
 from apps.ledger.outbox import row_of
 from apps.ledger.store import Ledger
-from apps.ledger.transfer import EVENT_VERSION, SENT, Change, hold, reject, send, settle
+from apps.ledger.transfer import ACCEPTED, EVENT_VERSION, SENT, Change, hold, reject, send, settle
 from tests.apps.ledger.values import (
     ATTEMPT,
     BRUNO,
@@ -26,6 +26,7 @@ from tests.apps.ledger.values import (
     NEXT_ATTEMPT,
     ORDER,
     PIX,
+    PIX_IN,
     RETURN,
     SENT_ORDER,
     balance,
@@ -33,7 +34,7 @@ from tests.apps.ledger.values import (
     treasury,
 )
 
-FIRST_VERSIONS = {SENT: 3}
+FIRST_VERSIONS = {SENT: 3, ACCEPTED: 3}
 """Events that came later than the others."""
 FILES = sorted((Path(__file__).parent / "golden").glob("*.json"))
 
@@ -69,6 +70,11 @@ def sent() -> Change:
     return send(before.transfer, before.postings[0].after, SENT_ORDER, NEXT_ATTEMPT)
 
 
+def accepted() -> Change:
+    """A payment from another bank."""
+    return incoming.accept(PIX_IN, balance(), None, ATTEMPT)
+
+
 def rejected() -> Change:
     """A grant, which has neither description nor request nor end-to-end id."""
     before = hold(GRANT, treasury(), balance(), LIFETIME, ATTEMPT)
@@ -89,6 +95,7 @@ def types() -> set[str]:
     [
         ("transfer_held.v3.json", held),
         ("transfer_sent.v3.json", sent),
+        ("transfer_accepted.v3.json", accepted),
         ("transfer_settled.v3.json", settled),
         ("transfer_rejected.v3.json", rejected),
     ],
@@ -118,8 +125,8 @@ def test_every_version_of_every_event_has_its_golden_file(kind: str) -> None:
     assert expected <= {path.name for path in FILES}
 
 
-def test_the_code_names_four_events() -> None:
-    assert types() == {each().event.type for each in (held, sent, settled, rejected)}
+def test_the_code_names_five_events() -> None:
+    assert types() == {each().event.type for each in (held, sent, accepted, settled, rejected)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

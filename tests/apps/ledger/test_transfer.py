@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.kit.events import Event
-from apps.ledger import account
+from apps.ledger import account, incoming
 from apps.ledger.account import (
     Balance,
     Frozen,
@@ -53,6 +53,7 @@ from tests.apps.ledger.values import (
     NOON,
     ORDER,
     PIX,
+    PIX_IN,
     SENT_ORDER,
     TRANSFER_ID,
     TREASURY_ITEM,
@@ -427,6 +428,7 @@ def test_every_status_has_an_event_of_its_own_that_names_it() -> None:
     changes = [
         held(),
         send(pix.transfer, pix.postings[0].after, SENT_ORDER, NEXT_ATTEMPT),
+        incoming.accept(PIX_IN, balance(), None, ATTEMPT),
         settle(held().transfer, payer(), PAYEE, NEXT_ATTEMPT),
         reject(held().transfer, payer(), "hold_expired", NEXT_ATTEMPT),
     ]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from apps.ledger import outbox
 from apps.ledger.account import Balance, month_of, unopened
 from apps.ledger.entries import AccountStatus, Entry, EntryKind, MonthOpening
+from apps.ledger.incoming import Incoming
 from apps.ledger.items import Mark
 from apps.ledger.outbox import Lease, Row
 from apps.ledger.transfer import Attempt, Kind, Order, Sent, Status, Transfer, iso
@@ -95,6 +96,25 @@ PAYMENT = outgoing.written(
     )
 )
 PIX = replace(ORDER, payee=SETTLEMENT_ITEM, payment=PAYMENT)
+PIX_IN = Incoming(
+    transfer_id=TRANSFER_ID,
+    kind="transfer",
+    payer=SETTLEMENT_ITEM,
+    payee=ANA,
+    amount_cents=300,
+    description="Aluguel",
+    end_to_end_id="E6070119020261125115900000000003",
+    accepted_at="2026-11-25T11:59:59.000Z",
+    request_hash="e" * 64,
+    payment=outgoing.written(
+        Outgoing(
+            instrument="DICT",
+            debtor=Party("60701190", "31827465026", "987654321", "TRAN", "0001", "Maria da Silva"),
+            creditor=Party("99999010", "52998224725", "000012345", "CACC", "0001", "Ana Souza"),
+            key="ana@example.com",
+        )
+    ),
+)
 SENT_ORDER = Sent("<Envelope/>", "M9999901000000000000000000000001", AT)
 GRANT = Order(
     transfer_id=TRANSFER_ID,

@@ -24,7 +24,7 @@ BY_KEY = replace(ORDER, instrument="DICT", key="+5511987654321", txid="abc123")
 RETURN = PaymentReturn(HEADER, D2E, E2E, 50, "MD06", "18236120", "99999010", "Troco")
 ACCEPTED = StatusReport(HEADER, E2E, "ACSP")
 REJECTED = StatusReport(HEADER, E2E, "RJCT", "AB03", "fora do prazo")
-SETTLED = StatusReport(HEADER, D2E, "ACCC", settled_at=NOW)
+SETTLED = StatusReport(HEADER, D2E, "ACCC", settled_at=NOW, end_to_end_id=E2E)
 
 
 def paths(element: Element, above: str = "") -> list[str]:
@@ -180,6 +180,28 @@ def test_a_rejection_without_a_reason_is_refused() -> None:
         spi_reading.read(text.replace("AB03", "").encode())
 
 
+def test_a_report_about_a_return_is_not_about_the_payment() -> None:
+    found = spi_reading.read(spi_writing.status_report(SETTLED))
+    assert isinstance(found, StatusReport)
+    assert (found.original_id, found.end_to_end_id) == (D2E, E2E)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (f"<OrgnlInstrId>{E2E}", f"<OrgnlInstrId>{E2E[:-1]}z"),
+        (f"<OrgnlEndToEndId>{E2E}", f"<OrgnlEndToEndId>{D2E}"),
+        (f"<OrgnlInstrId>{E2E}</OrgnlInstrId>", ""),
+    ],
+    ids=["two payments", "a return as payment", "nothing"],
+)
+def test_a_report_that_is_about_nothing_clear_is_refused(old: str, new: str) -> None:
+    text = spi_writing.status_report(ACCEPTED).decode()
+    assert old in text
+    with pytest.raises(BadXml):
+        spi_reading.read(text.replace(old, new).encode())
+
+
 def test_a_reason_that_bacen_adds_is_taken() -> None:
     text = spi_writing.status_report(REJECTED).decode().replace("AB03", "ZZ99")
     found = spi_reading.read(text.encode())
@@ -204,8 +226,13 @@ def test_an_order_that_the_spi_would_refuse_is_not_written(order: PaymentOrder) 
 
 @pytest.mark.parametrize(
     "report",
-    [replace(ACCEPTED, reason="AB03"), replace(REJECTED, reason=None)],
-    ids=["a reason for nothing", "no reason"],
+    [
+        replace(ACCEPTED, reason="AB03"),
+        replace(REJECTED, reason=None),
+        replace(ACCEPTED, original_id=D2E),
+        replace(ACCEPTED, end_to_end_id=E2E),
+    ],
+    ids=["a reason for nothing", "no reason", "a return of nothing", "a payment of a payment"],
 )
 def test_an_answer_that_contradicts_itself_is_not_written(report: StatusReport) -> None:
     with pytest.raises(Unwritable):

@@ -104,6 +104,7 @@ def test_a_transfer_is_answered_held_with_its_place(bank: Bank) -> None:
         "kind": "transfer",
         "from_account": A,
         "to_account": B,
+        "payer": None,
         "payee": None,
         "amount_cents": 300,
         "description": "Almoço",
