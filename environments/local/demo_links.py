@@ -32,7 +32,6 @@ class Links:
     """Tells it; `result` is what `--json` prints of it."""
 
     def __init__(self, description: Mapping[str, Any], teller: Teller) -> None:
-        self._services = frozenset(description["services"])
         self._banks = OtherBanks(description["simulators"]["other_bank"]["url"])
         self._teller = teller
         self.result: dict[str, Any] = {}
@@ -44,16 +43,11 @@ class Links:
         known = {each["slug"]: each for each in self._banks.all()}
         source, target = (self._linked(customer, known[slug]) for slug in (FROM, TO))
         self._show(customer, "Everything in one place")
-        if "receive_pix" in self._services:
-            chapter(f"{reais(AMOUNT_CENTS)} from {source['institution']} to GO Banking: an ordinary Pix")
-            self._initiate(customer, source, _bank_data(customer, customer.account, "99999010"))
-            self._arrived(customer)
-            if "send_pix" in self._services:
-                chapter(f"{reais(AMOUNT_CENTS)} from GO Banking to {target['institution']}")
-                self._send(customer, known[TO])
-        else:
-            chapter(f"{reais(AMOUNT_CENTS)} from {source['institution']} to {target['institution']}")
-            self._initiate(customer, source, self._there(customer, known[TO]))
+        chapter(f"{reais(AMOUNT_CENTS)} from {source['institution']} to GO Banking: an ordinary Pix")
+        self._initiate(customer, source, _bank_data(customer, customer.account, "99999010"))
+        self._arrived(customer)
+        chapter(f"{reais(AMOUNT_CENTS)} from GO Banking to {target['institution']}")
+        self._send(customer, known[TO])
         self._show(customer, "After")
         chapter(f"{customer.name} ends the link to {source['institution']}")
         expect(customer.api.delete(f"/links/{source['link_id']}"), 204)
