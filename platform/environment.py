@@ -237,6 +237,7 @@ def _edge(settings: Settings, catalog: Catalog, base: Base) -> EnvironmentEdgeAr
         host=host,
         alias_zone_id=zone,
         tls=tls,
+        rule_priority=settings.rule_priority,
     )
 
 
