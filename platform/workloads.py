@@ -221,9 +221,10 @@ class Workloads(pulumi.ComponentResource):
         made = f"{self._name}-{workload}"
         scale = sizing.scale(self._catalog, service, args.growth)
         template = pods.template(service, workload, args.images[service.name], args.environment[service.name])
-        kubernetes.policy.v1.PodDisruptionBudget(
-            made, **manifests.disruption_budget(self._place, workload, service.kind), opts=self._inside()
-        )
+        if args.growth.max_replicas > 1:  # a budget of one in a preview's single pods bounds nothing
+            kubernetes.policy.v1.PodDisruptionBudget(
+                made, **manifests.disruption_budget(self._place, workload, service.kind), opts=self._inside()
+            )
         if not scale.fixed:
             kubernetes.autoscaling.v2.HorizontalPodAutoscaler(
                 made, **manifests.autoscaler(self._place, workload, service, scale), opts=self._inside()
