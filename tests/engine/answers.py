@@ -71,6 +71,7 @@ def _validation_options(facts: Facts) -> list[Properties]:
 
 
 NAMES: Mapping[str, str] = {
+    "aws:cloudwatch/dashboard:Dashboard": "dashboardName",
     "aws:eks/nodeGroup:NodeGroup": "nodeGroupName",
     "aws:msk/cluster:Cluster": "clusterName",
 }
@@ -78,6 +79,7 @@ NAMES: Mapping[str, str] = {
 
 IDS: Mapping[str, str] = {
     "aws:acm/certificate:Certificate": "{arn}",
+    "aws:cloudwatch/dashboard:Dashboard": "{name}",
     "aws:cloudwatch/logGroup:LogGroup": "{name}",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "{name}",
     "aws:cognito/userPool:UserPool": "{region}_{HEX:.9}",
@@ -122,6 +124,9 @@ ARNS: Mapping[str, str] = {
     "aws:kms/alias:Alias": "arn:aws:kms:{region}:{account}:{name}",
     "aws:lb/listener:Listener": (
         "arn:aws:elasticloadbalancing:{region}:{account}:listener/app/{name}/{hex:.16}/{digest:.16}"
+    ),
+    "aws:lb/listenerRule:ListenerRule": (
+        "arn:aws:elasticloadbalancing:{region}:{account}:listener-rule/app/{name}/{hex:.16}/{digest:.16}"
     ),
     "aws:lb/loadBalancer:LoadBalancer": (
         "arn:aws:elasticloadbalancing:{region}:{account}:loadbalancer/app/{name}/{hex:.16}"

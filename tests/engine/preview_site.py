@@ -1,0 +1,224 @@
+"""Where previews are tried with the real engine: a base that costs nothing, a cloud that can be held up."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pulumi
+import pulumi_aws as aws
+
+from apps.catalog import CATALOG
+from environments.preview import bank
+from environments.preview.engine import Engine
+from environments.preview.locks import Machine
+from environments.preview.operations import Asked, Planned, Previews
+from environments.preview.pulumi_cli import PulumiCli, find
+from environments.preview.settings import PROJECT
+from environments.preview.stacks import Stacks
+from tests.engine.cloud import Cloud, RefusedError, Thing
+from tests.engine.stacks import ROOT
+from tests.engine.wire import Properties, plain
+from tests.platform.examples import base_outputs, images
+
+NAMESPACE = "kubernetes:core/v1:Namespace"
+RULE = "aws:lb/listenerRule:ListenerRule"
+PATIENCE_SECONDS = 60.0
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+BASE = f"organization/{PROJECT}/dev"
+
+
+class Region(Cloud):
+    """A cloud where a namespace takes with it what is inside, a listener has a priority once, deleting what
+    is gone is no fault (as for the real provider), and where one call can be held up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self._released = threading.Event(), threading.Event()
+        self._held: tuple[str, str] | None = None
+        self._refused: tuple[str, str] | None = None
+
+    def hold(self, method: str, name: str) -> None:
+        """The next such call of the resource of that name in the program waits for `release`."""
+        self.reached.clear()
+        self._released.clear()
+        self._held = (method, name)
+
+    def refuse(self, name: str, said: str) -> None:
+        """The next creation of the resource of that name in the program fails."""
+        self._refused = (name, said)
+
+    def release(self) -> None:
+        """Lets it go on: what it asks for happens, though nobody may be there to hear of it."""
+        self._released.set()
+
+    def create(self, resource_type: str, urn: str, inputs: Properties, *, preview: bool) -> Thing:
+        if not preview:
+            self._fail(urn.rpartition("::")[2])
+            self._wait("create", urn.rpartition("::")[2])
+            if resource_type == RULE:
+                self._refuse_second(plain(inputs)["priority"])
+        return super().create(resource_type, urn, inputs, preview=preview)
+
+    def delete(self, resource_type: str, resource_id: str) -> None:
+        thing = self.things.get((resource_type, resource_id))
+        if thing is None:
+            return
+        self._wait("delete", thing.urn.rpartition("::")[2])
+        super().delete(resource_type, resource_id)
+        if resource_type == NAMESPACE:
+            inside = f"{resource_id}/"
+            self.things = {key: each for key, each in self.things.items() if not key[1].startswith(inside)}
+
+    def of(self, stack: str) -> list[str]:
+        """What exists of a stack."""
+        return sorted(
+            f"{kind} {thing.id}" for (kind, _), thing in self.things.items() if f":{stack}::" in thing.urn
+        )
+
+    def _refuse_second(self, priority: float) -> None:
+        if any(
+            kind == RULE and plain(thing.inputs)["priority"] == priority
+            for (kind, _), thing in self.things.items()
+        ):
+            said = f"PriorityInUse: Priority '{int(priority)}' is currently in use"
+            raise RefusedError(grpc.StatusCode.UNKNOWN, said)
+
+    def _fail(self, name: str) -> None:
+        if self._refused is not None and self._refused[0] == name:
+            said, self._refused = self._refused[1], None
+            raise RefusedError(grpc.StatusCode.UNKNOWN, said)
+
+    def _wait(self, method: str, name: str) -> None:
+        if self._held == (method, name):
+            self._held = None
+            self.reached.set()
+            assert self._released.wait(PATIENCE_SECONDS), "nobody released the call"
+
+
+def little_program() -> None:
+    """Enough of a preview to see stacks, tags, priorities and locks by: a rule and a table."""
+    config = pulumi.Config()
+    name = pulumi.get_stack()
+    aws.lb.ListenerRule(
+        "edge-rule",
+        listener_arn="arn:aws:elasticloadbalancing:sa-east-1:1:listener/app/a/b/c",
+        priority=config.require_int("rulePriority"),
+        conditions=[],
+        actions=[],
+    )
+    aws.dynamodb.Table("table", name=f"{name}-accounts", billing_mode="PAY_PER_REQUEST")
+    pulumi.export("api_url", f"https://{name}.preview.dev.bank.com.br")
+
+
+@dataclass
+class Site:
+    """A backend in a folder, a base called dev in it, and the operations on both."""
+
+    folder: Path
+    cloud: Region
+    variables: Mapping[str, str]
+    room: int = 3
+    program: Callable[[], Any] = bank.run
+    backend: str = ""
+    now: datetime = NOON
+    machine: Machine = field(default_factory=Machine.here)
+    steps: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.backend = self.backend or str(self.variables["PULUMI_BACKEND_URL"])
+        self.root = self.folder / "checkout"
+        if (self.root / "Pulumi.yaml").exists() and self.room == self._room():
+            return
+        self.root.mkdir(exist_ok=True)
+        shutil.copy(ROOT / "Pulumi.yaml", self.root)
+        (self.root / "platform").mkdir(exist_ok=True)
+        stated = {
+            "aws:region": "sa-east-1",
+            "gobanking:imageSource": "build",
+            "gobanking:previews": self.room,
+        }
+        (self.root / "Pulumi.dev.yaml").write_text(json.dumps({"config": stated}))
+
+    def _room(self) -> int:
+        text = (self.root / "Pulumi.dev.yaml").read_text()
+        return int(json.loads(text)["config"]["gobanking:previews"])
+
+    @property
+    def stacks(self) -> Stacks:
+        variables = {**self.variables, "PULUMI_BACKEND_URL": self.backend}
+        command = find(ROOT)
+        return Stacks(
+            root=self.root,
+            home=self.folder / "previews",
+            backend=self.backend,
+            secrets_provider="",
+            cli=PulumiCli(command, variables),
+            engine=lambda: Engine(command, variables, self.program),
+            machine=self.machine,
+        )
+
+    @property
+    def previews(self) -> Previews:
+        return Previews(self.root, self.stacks, lambda: self.now, self.steps.append, self.left)
+
+    def left(self, stack: str, region: str) -> list[str]:
+        """What the tagging API tells: ARNs of what is on AWS."""
+        assert region == "sa-east-1"
+        return [each.split()[1] for each in self.cloud.of(stack) if each.split()[1].startswith("arn:")]
+
+    def bring_base_up(self, **changes: Any) -> None:
+        """The base: outputs of a dev environment's graph, and nothing behind them."""
+        outputs = dict(base_outputs())
+        outputs["base"] = {**outputs["base"], **changes}
+
+        def program() -> None:
+            for name, value in outputs.items():
+                pulumi.export(name, value)
+
+        site = replace(self, program=program)
+        folder = site.stacks.prepared("dev", {"gobanking:imageSource": "given"})
+        site.stacks.engine().up(folder, "dev", self.steps.append)
+
+    def asked(self, branch: str, **more: Any) -> Asked:
+        given = {"ttl": "24h", "base": "dev", "pr": "7", "owner": "ana@example.com", "branches": None}
+        return Asked(branch=branch, images=images(CATALOG), **{**given, **more})
+
+    def planned(self, branch: str, **more: Any) -> Planned:
+        return self.previews.planned(self.asked(branch, **more))
+
+    def gobank(self, *arguments: str) -> "subprocess.Popen[str]":
+        """The command itself, in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "environments.cli", "preview", *arguments],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **self.variables,
+                "PULUMI_BACKEND_URL": self.backend,
+                "GOBANK_HOME": str(self.folder),
+                "PYTHONPATH": str(ROOT),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def image_file(self) -> Path:
+        path = self.folder / "images.txt"
+        path.write_text("\n".join(images(CATALOG)))
+        return path
+
+
+def kinds(things: Sequence[str]) -> set[str]:
+    """The types among what exists."""
+    return {each.split()[0] for each in things}
