@@ -151,7 +151,11 @@ class Workloads(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, depends_on=[self._namespace, *before])
 
     def _isolated(self) -> DictIsolation | None:
+        """None in a preview with its own simulator: there is nothing of Bacen's to be kept from, and each
+        would put rules into the base's own security group, which holds sixty."""
         network = self._args.network
+        if self._args.quota and self._args.simulators:
+            return None
         for service in dict_isolation.holders(self._catalog):
             isolation = DictIsolationArgs(
                 service=service,

@@ -27,6 +27,18 @@ BRANCHES = ("feature/pix", "feature/pix-2", "pr")
 """The first name is the beginning of the second."""
 POLICY = "aws:iam/rolePolicy:RolePolicy"
 ROLE = "aws:iam/role:Role"
+OWNED = {
+    "aws:cognito/userPoolClient:UserPoolClient",
+    "aws:dynamodb/table:Table",
+    "aws:eks/podIdentityAssociation:PodIdentityAssociation",
+    "aws:iam/role:Role",
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:lb/listenerRule:ListenerRule",
+    "aws:lb/targetGroup:TargetGroup",
+    "aws:msk/topic:Topic",
+    "aws:secretsmanager/secret:Secret",
+}
+"""What a preview has on AWS (design section 8); all else of it is in its namespace."""
 
 
 @cache
@@ -149,6 +161,20 @@ def test_previews_share_no_physical_name_host_or_rule() -> None:
         for node in preview(branch).of_type("aws:lb/listenerRule:ListenerRule")
     ]
     assert len(set(hosts)) == len(BRANCHES)
+
+
+def test_a_preview_owns_what_the_design_names_and_borrows_the_rest() -> None:
+    found = preview(BRANCHES[0])
+    made = {
+        node.type for node in found if node.custom and not node.read and not node.type.startswith("pulumi:")
+    }
+    assert {each for each in made if not each.startswith("kubernetes:")} == OWNED
+    inside = {
+        node.inputs["metadata"].get("namespace", node.inputs["metadata"]["name"])
+        for node in found
+        if node.type.startswith("kubernetes:")
+    }
+    assert inside == {stack_name(BRANCHES[0])}
 
 
 @pytest.mark.parametrize("branch", BRANCHES)
