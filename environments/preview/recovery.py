@@ -11,23 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-NAMED_BY = {
-    "aws:cloudwatch/dashboard:Dashboard": "dashboardName",
-    "aws:cloudwatch/logGroup:LogGroup": "name",
-    "aws:cloudwatch/metricAlarm:MetricAlarm": "name",
-    "aws:dynamodb/table:Table": "name",
-    "aws:iam/role:Role": "name",
+ID_OF_INPUTS = {
+    "aws:dynamodb/table:Table": "{name}",
+    "aws:iam/role:Role": "{name}",
+    "aws:iam/rolePolicy:RolePolicy": "{role}:{name}",
+    "aws:msk/topic:Topic": "{clusterArn},{name}",
 }
-"""Types whose id is an input of theirs. Pulumi decides on a name that the program leaves to it before it asks
-AWS, so that one is an input too."""
-ARN_ENDS_WITH = {
+"""How an import calls what its own inputs name. Pulumi decides on a name that the program leaves to it before
+it asks AWS, so that one is an input too."""
+ARN_HOLDS = {
+    "aws:lb/listenerRule:ListenerRule": ":listener-rule/",
     "aws:lb/targetGroup:TargetGroup": ":targetgroup/{name}/",
-    "aws:sns/topic:Topic": ":{name}",
+    "aws:secretsmanager/secret:Secret": ":secret:{name}-",
 }
-"""Types whose id is an ARN with their name in it; a target group's has a digest behind that."""
-RULE = "aws:lb/listenerRule:ListenerRule"
-RULE_ARN = ":listener-rule/"
-"""A preview has one rule, and its ARN no name."""
+"""Types that an import calls by their ARN, and what is in it: AWS puts a digest behind each name. A preview
+has one rule, whose ARN has no name."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +66,15 @@ def recovered(deployment: Mapping[str, Any], arns: Sequence[str] = ()) -> Recove
 def physical_id(resource: Mapping[str, Any], arns: Sequence[str]) -> str | None:
     """The id that a resource has if it exists, where it can be told; `arns` are those in no state."""
     inputs, kind = resource.get("inputs") or {}, resource["type"]
-    name = inputs.get(NAMED_BY.get(kind, "name"))
-    if kind in NAMED_BY:
-        return name if isinstance(name, str) else None
-    if kind in ARN_ENDS_WITH and isinstance(name, str):
-        part = ARN_ENDS_WITH[kind].format(name=name)
-        return _only([arn for arn in arns if arn.endswith(part) or (part.endswith("/") and part in arn)])
-    if kind == RULE:
-        return _only([arn for arn in arns if RULE_ARN in arn])
+    texts = {key: value for key, value in inputs.items() if isinstance(value, str)}
+    try:
+        if kind in ID_OF_INPUTS:
+            return ID_OF_INPUTS[kind].format(**texts)
+        if kind in ARN_HOLDS:
+            part = ARN_HOLDS[kind].format(**texts)
+            return _only([arn for arn in arns if part in arn])
+    except KeyError:
+        return None
     if kind.startswith("kubernetes:"):
         metadata = inputs.get("metadata") or {}
         parts = [metadata.get("namespace"), metadata.get("name")]

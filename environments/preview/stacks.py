@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from environments.preview import folder_backend, locks, tag_files
-from environments.preview.engine import Engine
 from environments.preview.locks import Machine
 from environments.preview.names import Refused, is_preview
 from environments.preview.pulumi_cli import PulumiCli, PulumiFailed
 from environments.preview.record import Record, recorded
 from environments.preview.settings import PROJECT
+
+if TYPE_CHECKING:
+    from environments.preview.engine import Engine
 
 NO_STACK = "no stack named"
 """What the CLI says of a stack that is not there."""
@@ -57,7 +59,7 @@ class Stacks:
     backend: str
     secrets_provider: str
     cli: PulumiCli
-    engine: Callable[[], Engine]
+    engine: "Callable[[], Engine]"
     machine: Machine = field(default_factory=Machine.here)
 
     def listed(self) -> Listed:

@@ -71,7 +71,6 @@ def _validation_options(facts: Facts) -> list[Properties]:
 
 
 NAMES: Mapping[str, str] = {
-    "aws:cloudwatch/dashboard:Dashboard": "dashboardName",
     "aws:eks/nodeGroup:NodeGroup": "nodeGroupName",
     "aws:msk/cluster:Cluster": "clusterName",
 }
@@ -79,7 +78,6 @@ NAMES: Mapping[str, str] = {
 
 IDS: Mapping[str, str] = {
     "aws:acm/certificate:Certificate": "{arn}",
-    "aws:cloudwatch/dashboard:Dashboard": "{name}",
     "aws:cloudwatch/logGroup:LogGroup": "{name}",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "{name}",
     "aws:cognito/userPool:UserPool": "{region}_{HEX:.9}",

@@ -10,7 +10,8 @@ TABLE = "aws:dynamodb/table:Table"
 ROLE = "aws:iam/role:Role"
 TARGETS = "aws:lb/targetGroup:TargetGroup"
 RULE = "aws:lb/listenerRule:ListenerRule"
-SNS = "aws:sns/topic:Topic"
+SECRET = "aws:secretsmanager/secret:Secret"
+OF = "arn:aws:secretsmanager:sa-east-1:111122223333:secret"
 CLIENT = "aws:cognito/userPoolClient:UserPoolClient"
 ELB = "arn:aws:elasticloadbalancing:sa-east-1:111122223333"
 
@@ -82,9 +83,23 @@ def test_what_nobody_can_find_is_told_of_and_components_are_not() -> None:
             RULE, {}, [f"{ELB}:listener-rule/app/1", f"{ELB}:listener-rule/app/2"], None, id="two rules"
         ),
         pytest.param(
-            SNS, {"name": "alarms-1"}, ["arn:aws:sns:r:1:alarms-1"], "arn:aws:sns:r:1:alarms-1", id="sns"
+            SECRET, {"name": "pr-x-spi"}, [f"{OF}:pr-x-spi-AbCdEf"], f"{OF}:pr-x-spi-AbCdEf", id="secret"
         ),
-        pytest.param(SNS, {"name": "alarms-1"}, ["arn:aws:sns:r:1:my-alarms-1"], None, id="another's ending"),
+        pytest.param(SECRET, {"name": "pr-x-spi"}, [f"{OF}:pr-x-dict-AbCdEf"], None, id="no such secret"),
+        pytest.param(
+            "aws:msk/topic:Topic",
+            {"name": "pr-x.transfers", "clusterArn": "c"},
+            [],
+            "c,pr-x.transfers",
+            id="topic",
+        ),
+        pytest.param(
+            "aws:iam/rolePolicy:RolePolicy",
+            {"name": "may-1", "role": "who-1"},
+            [],
+            "who-1:may-1",
+            id="policy",
+        ),
         pytest.param(
             "kubernetes:apps/v1:Deployment",
             {"metadata": {"namespace": "pr-x", "name": "account"}},
