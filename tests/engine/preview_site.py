@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -176,17 +176,21 @@ class Site:
         return [each.split()[1] for each in self.cloud.of(stack) if each.split()[1].startswith("arn:")]
 
     def bring_base_up(self, **changes: Any) -> None:
-        """The base: outputs of a dev environment's graph, and nothing behind them."""
+        """The base: a state with the outputs of a dev environment's graph, and nothing behind them."""
         outputs = dict(base_outputs())
         outputs["base"] = {**outputs["base"], **changes}
-
-        def program() -> None:
-            for name, value in outputs.items():
-                pulumi.export(name, value)
-
-        site = replace(self, program=program)
-        folder = site.stacks.prepared("dev", {"gobanking:imageSource": "given"})
-        site.stacks.engine().up(folder, "dev", self.steps.append)
+        stack = {
+            "urn": f"urn:pulumi:dev::{PROJECT}::pulumi:pulumi:Stack::{PROJECT}-dev",
+            "custom": False,
+            "type": "pulumi:pulumi:Stack",
+            "outputs": outputs,
+        }
+        folder, cli = self.stacks.folder("dev"), self.stacks.cli
+        path = folder / "state.json"
+        path.write_text(json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": [stack]}}))
+        if not (folder / "Pulumi.dev.yaml").exists():
+            cli.run(folder, "stack", "init", "dev")
+        cli.run(folder, "stack", "import", "--stack", "dev", "--file", str(path))
 
     def asked(self, branch: str, **more: Any) -> Asked:
         given = {"ttl": "24h", "base": "dev", "pr": "7", "owner": "ana@example.com", "branches": None}
