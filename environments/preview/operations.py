@@ -84,7 +84,8 @@ class Previews:
         from environments.preview import bank  # noqa: PLC0415 (slow to import, and nothing to `down`)
 
         name = stack_name(asked.branch)
-        ends = self._now() + lifetime(asked.ttl)
+        now = self._now()
+        ends = now + lifetime(asked.ttl)
         listed = self._stacks.listed()
         reference = self._stacks.reference(asked.base)
         base = bank.usable(self._stacks.outputs(reference).get("base"), reference)
@@ -97,7 +98,6 @@ class Previews:
         wanted = Wanted(asked.branch, reference, asked.ttl, asked.pr, asked.owner, number, asked.images)
         configuration = preview_configuration(stated, wanted)
         bank.judge(configuration, name)
-        now = self._now()
         record = Record(
             name=name,
             branch=asked.branch,
