@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from environments.local.processes import ROOT
 from environments.local.state import home
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
     from environments.preview.operations import Previews, Standing
 
 app = typer.Typer(no_args_is_help=True, help="A bank for a branch on AWS, on a base that others share.")
-said = Console(stderr=True)
-shown = Console()
+said = Console(stderr=True, soft_wrap=True)
+shown = Console(soft_wrap=True)
+"""Neither breaks a line: programs read it too, and a broken URL or command is of no use."""
 
 Backend = Annotated[
     str, typer.Option(envvar="PULUMI_BACKEND_URL", help="Where stacks are kept; the CLI's login if left out")
@@ -126,12 +126,9 @@ def list_previews(
         if as_json:
             sys.stdout.write(json.dumps([row.document() for row in rows]) + "\n")
             return
-        table = Table(*listing.COLUMNS)
-        for row in rows:
-            table.add_row(*row.cells)
-        if rows:
-            shown.print(table)
-        else:
+        for line in listing.table(rows) if rows else ():
+            shown.print(line, highlight=False, markup=False)
+        if not rows:
             said.print("There is no preview.")
 
 
@@ -245,7 +242,6 @@ def _say_up(standing: "Standing") -> None:
         f"Remove it: gobank preview down --branch '{record.branch}'",
         highlight=False,
         markup=False,
-        soft_wrap=True,
     )
 
 
@@ -297,7 +293,7 @@ def _told() -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    said.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
+    said.print(message, style="red", highlight=False, markup=False)
     raise typer.Exit(code)
 
 

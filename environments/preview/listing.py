@@ -37,10 +37,20 @@ class Row:
         left = lifetime.shown(timedelta(seconds=self.ttl_left_seconds))
         age = lifetime.shown(timedelta(seconds=self.age_seconds))
         cost = "?" if self.usd_a_day is None else f"{self.usd_a_day:.2f}"
-        return self.name, self.branch, state, age, left, cost, self.url
+        branch = self.branch if len(self.branch) <= BRANCH_WIDTH else f"{self.branch[: BRANCH_WIDTH - 1]}…"
+        return self.name, branch, state, age, left, cost, self.url
 
 
 COLUMNS = ("preview", "branch", "state", "age", "left", "USD a day", "URL")
+
+BRANCH_WIDTH = 24
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Lines for people, as wide as they must be: a name or a URL that is cut off is of no use."""
+    found = [COLUMNS, *(row.cells for row in rows)]
+    widths = [max(len(cells[place]) for cells in found) for place in range(len(COLUMNS))]
+    return ["  ".join(map(str.ljust, cells, widths)).rstrip() for cells in found]
 
 
 def rows(records: Sequence[Record], base_updates: dict[str, str], now: datetime) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from environments.preview.listing import COLUMNS, rows
+from environments.preview.listing import COLUMNS, rows, table
 from tests.environments.preview.records import NOON, record
 
 
@@ -39,6 +39,16 @@ def test_a_base_that_was_updated_later_is_told_of() -> None:
     assert [row.stale for row in rows([record(state="creating")], newer, NOON)] == [False]
     assert [row.stale for row in rows([record()], {"dev": ""}, NOON)] == [False]
     assert "base is newer" in rows([record()], newer, NOON)[0].cells[2]
+
+
+def test_a_table_cuts_no_name_and_no_url_off_and_its_columns_stand_under_each_other() -> None:
+    found = rows([record("b" * 200), record("short")], {}, NOON)
+    head, *lines = table(found)
+    assert head.split()[:3] == ["preview", "branch", "state"]
+    assert [line.split()[0] for line in lines] == [row.name for row in found]
+    assert [line.split()[-1] for line in lines] == [row.url for row in found]
+    assert {line.index("https") for line in lines} == {head.index("URL")}
+    assert max(map(len, lines)) < 160
 
 
 def test_what_is_over_and_what_costs_nobody_knows_what_is_shown_so() -> None:
