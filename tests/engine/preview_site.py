@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,17 @@ RULE = "aws:lb/listenerRule:ListenerRule"
 PATIENCE_SECONDS = 60.0
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 BASE = f"organization/{PROJECT}/dev"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended: what it wrote, in the order that it did, and the seconds that it took, on the
+    clock and of processors (its own and of what it started)."""
+
+    code: int
+    out: str
+    wall: float
+    cpu: float
 
 
 class Region(Cloud):
@@ -199,7 +213,7 @@ class Site:
     def planned(self, branch: str, **more: Any) -> Planned:
         return self.previews.planned(self.asked(branch, **more))
 
-    def gobank(self, *arguments: str) -> "subprocess.Popen[str]":
+    def gobank(self, *arguments: str, stderr: int = subprocess.PIPE) -> "subprocess.Popen[str]":
         """The command itself, in a process group of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "environments.cli", "preview", *arguments],
@@ -209,18 +223,63 @@ class Site:
                 **self.variables,
                 "PULUMI_BACKEND_URL": self.backend,
                 "GOBANK_HOME": str(self.folder),
+                "COLUMNS": "100",
                 "PYTHONPATH": str(ROOT),
             },
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             start_new_session=True,
         )
+
+    def ran(self, *arguments: str) -> Done:
+        """The command itself, to its end."""
+        began, before = time.perf_counter(), os.times()
+        process = self.gobank(*arguments, stderr=subprocess.STDOUT)
+        out, _ = process.communicate(timeout=4 * PATIENCE_SECONDS)
+        after = os.times()
+        user, system = (
+            after.children_user - before.children_user,
+            after.children_system - before.children_system,
+        )
+        return Done(process.returncode, out, time.perf_counter() - began, user + system)
 
     def image_file(self) -> Path:
         path = self.folder / "images.txt"
         path.write_text("\n".join(images(CATALOG)))
         return path
+
+
+@contextmanager
+def tagging(cloud: Region) -> Iterator[dict[str, str]]:
+    """The tagging API of AWS over that cloud; gives the variables that lead the command to it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            (stack,) = asked["TagFilters"][0]["Values"]
+            arns = [each.split()[1] for each in cloud.of(stack) if each.split()[1].startswith("arn:")]
+            said = json.dumps({"ResourceTagMappingList": [{"ResourceARN": arn} for arn in arns]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_about: object) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield {
+                "AWS_ENDPOINT_URL_RESOURCE_GROUPS_TAGGING_API": f"http://127.0.0.1:{server.server_port}",
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+            }
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def kinds(things: Sequence[str]) -> set[str]:

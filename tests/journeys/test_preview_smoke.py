@@ -6,6 +6,7 @@ from environments.local.ministack import root_client, unsigned_cognito
 from environments.preview.smoke import Broken, Step
 from environments.preview.trial import tried
 from environments.preview.users import Pool
+from tests import transcripts
 from tests.environment import Environment
 
 
@@ -33,6 +34,8 @@ def test_the_bank_passes_and_nobody_is_left_in_its_pool(bank: Environment) -> No
     verdict = tried(bank.description["gateway_url"], pool, audit, steps.append)
     assert verdict.passed, "\n".join(map(str, steps))
     assert [each.outcome for each in verdict.steps] == ["ok"] * 6
+    said = "\n".join([*(f"  {step}" for step in steps), str(verdict)])
+    transcripts.check("smoke", [("./gobank preview up 2>&1 | tail -n 9 | head -n 7", said)])
     assert not [each for each in users(pool) if each.endswith("@preview.invalid")]
 
 
