@@ -19,6 +19,7 @@ from environments.local import lifecycle, processes
 from environments.local.lifecycle import NotUp, UpFailed
 from environments.local.state import State, home
 from environments.local.supervisor import Options, tail
+from environments.preview import commands as previews
 from environments.terminal import fail, not_up, said, shown
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="GO Banking on this machine.")
@@ -26,9 +27,10 @@ operate.join(app)
 
 
 @app.callback()
-def gobank() -> None:
+def gobank(context: typer.Context) -> None:
     """GO Banking on this machine."""
-    processes.forget_ambient()
+    if context.invoked_subcommand != "preview":  # the one that works on AWS, with the caller's keys
+        processes.forget_ambient()
 
 
 @app.command()
@@ -148,6 +150,7 @@ def demo(*, as_json: Annotated[bool, typer.Option("--json", help="Print only the
 
 app.command()(plans.cost)
 app.command()(plans.diagram)
+app.add_typer(previews.app, name="preview")
 
 
 def _launched(state: State, options: Options) -> subprocess.Popen[str]:

@@ -1,10 +1,7 @@
 """What wakes an operator, and what it tells them to do: pure functions over plain values.
 
 Every alarm has an advice. `urgent` ones mean that money may be wrong or that customers cannot pay; the
-others can wait for the morning. A preview has only what its branch can break by itself. Left out there: the
-API's errors, latency and health (nobody pays by it), tables (small, and their own alarms cost more than
-they), the shared load balancer, brokers, consumer lag and NAT (the stack that made them watches them), sums,
-freezes and newer events (dev finds them next), and the composite alarm.
+others can wait for the morning. Previews have none: nobody is woken by one, and its smoke test audits it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +11,6 @@ from typing import Literal
 import pulumi
 
 from apps.catalog import Catalog
-from settings import Kind
 
 NAMESPACE = "GoBanking"
 """Where the services' own metrics are (`apps/kit/metrics.py`, which this program may not import)."""
@@ -53,7 +49,6 @@ class Alarm:
     missing: Missing = "notBreaching"
     expression: str = "m"
     comparison: Comparison = "GreaterThanThreshold"
-    in_previews: bool = False
 
     @property
     def description(self) -> str:
@@ -63,7 +58,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class WatchedBase:
-    """The expensive half, where this stack made it. No NAT gateways when the VPC was given."""
+    """The expensive half, which this stack made. No NAT gateways when the VPC was given."""
 
     kafka_cluster_name: pulumi.Input[str]
     brokers: int
@@ -74,14 +69,13 @@ class WatchedBase:
 class Watched:
     """What there is to watch. `tables` are physical names by the catalog's."""
 
-    kind: Kind
     prefix: str
     catalog: Catalog
     audit_seconds: int
     load_balancer: pulumi.Input[str]
     target_group: pulumi.Input[str]
     tables: Mapping[str, pulumi.Input[str]]
-    base: WatchedBase | None
+    base: WatchedBase
 
     def emitted(self, service: str, metric: str, stat: str) -> Reading:
         """A metric that a service of this environment emits."""

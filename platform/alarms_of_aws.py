@@ -13,14 +13,13 @@ WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"}
 
 
 def of_aws(watched: Watched) -> Iterator[Alarm]:
-    """Each table; and what the base has, where this stack made it."""
+    """Each table, and what the base has."""
     for table in watched.catalog.tables:
         yield from _table(watched, table)
-    if watched.base is not None:
-        yield from _brokers(watched.base)
-        yield from _lag(watched, watched.base)
-        yield from _way_out(watched.base)
-        yield _load_balancer(watched)
+    yield from _brokers(watched.base)
+    yield from _lag(watched, watched.base)
+    yield from _way_out(watched.base)
+    yield _load_balancer(watched)
 
 
 def _table(watched: Watched, table: Table) -> Iterator[Alarm]:

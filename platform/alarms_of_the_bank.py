@@ -29,7 +29,6 @@ def _ledger(watched: Watched) -> Iterator[Alarm]:
         seconds=window,
         periods=1,
         missing="breaching",
-        in_previews=True,
     )
     yield Alarm(
         "ledger-sum",
@@ -67,7 +66,6 @@ def _events(watched: Watched) -> Iterator[Alarm]:
         seconds=60,
         periods=3,
         missing="breaching",
-        in_previews=True,
     )
     yield Alarm(
         "broker-memory-lost",
@@ -94,7 +92,6 @@ def _consumer(watched: Watched, service: Service) -> Iterator[Alarm]:
         threshold=0,
         seconds=300,
         periods=1,
-        in_previews=True,
     )
     yield Alarm(
         f"newer-events-{names.workload(service.name)}",

@@ -14,19 +14,15 @@ from alarms_of_aws import of_aws
 from alarms_of_the_bank import of_the_bank
 from apps.catalog import Catalog
 from dashboard import Shown, body
-from settings import Kind, ObservabilitySettings
+from settings import ObservabilitySettings
 
 BUDGET_PERCENT = (80, 100)
 """What the CloudWatch add-on writes, each a log group of the cluster."""
 
 
 def every_alarm(watched: Watched) -> list[Alarm]:
-    """All alarms of an environment; of a preview only those that it can be blamed for (see `alarms`).
-
-    Raises `ValueError` when the audits are too rare to be watched.
-    """
-    every = [*of_the_bank(watched), *of_aws(watched)]
-    return [alarm for alarm in every if alarm.in_previews or watched.kind != "preview"]
+    """All alarms of an environment. Raises `ValueError` when the audits are too rare to be watched."""
+    return [*of_the_bank(watched), *of_aws(watched)]
 
 
 def topic_policy(topic_arn: str, account_id: str) -> str:
@@ -47,13 +43,12 @@ def topic_policy(topic_arn: str, account_id: str) -> str:
 
 @dataclass(frozen=True)
 class ObservabilityArgs:
-    """What there is to watch. `base` is given by the stack that made the expensive half, and only by it.
+    """What there is to watch. `base` is the expensive half, which the same stack made.
 
     `table_names` are physical names by the catalog's. `audit_seconds` is the auditor's setting.
     """
 
     settings: ObservabilitySettings
-    kind: Kind
     prefix: str
     region: str
     catalog: Catalog
@@ -64,13 +59,12 @@ class ObservabilityArgs:
     alarm_key_arn: pulumi.Input[str]
     table_names: Mapping[str, pulumi.Input[str]]
     audit_seconds: int
-    base: WatchedBase | None
+    base: WatchedBase
 
     @property
     def watched(self) -> Watched:
         """For the alarms."""
         return Watched(
-            kind=self.kind,
             prefix=self.prefix,
             catalog=self.catalog,
             audit_seconds=self.audit_seconds,
@@ -84,9 +78,9 @@ class ObservabilityArgs:
 class Observability(pulumi.ComponentResource):
     """An encrypted topic, a mail subscription when there is an address, alarms, a dashboard and a budget.
 
-    At rest: 0.10 USD for each metric that an alarm reads (about 10 USD in all, under 1 for a preview), 3 USD
-    for the dashboard. A preview has neither mail nor budget nor composite alarm. The budget counts the whole
-    account, because a filter by tag counts nothing until someone activates the tag in Billing.
+    At rest: 0.10 USD for each metric that an alarm reads (about 10 USD in all), 3 USD for the dashboard.
+    The budget counts the whole account, because a filter by tag counts nothing until someone activates the
+    tag in Billing.
     Refuses (`ValueError`, before any resource) audits that are too rare to be watched.
     """
 
@@ -99,7 +93,6 @@ class Observability(pulumi.ComponentResource):
         alarms = every_alarm(args.watched)
         super().__init__("gobanking:platform:Observability", name, {}, opts)
         own = pulumi.ResourceOptions(parent=self)
-        preview = args.kind == "preview"
 
         topic = aws.sns.Topic(f"{name}-topic", kms_master_key_id=args.alarm_key_arn, opts=own)
         policy = aws.sns.TopicPolicy(
@@ -108,7 +101,7 @@ class Observability(pulumi.ComponentResource):
             policy=pulumi.Output.all(topic.arn, args.account_id).apply(lambda all_: topic_policy(*all_)),
             opts=own,
         )
-        if args.settings.alarm_email is not None and not preview:
+        if args.settings.alarm_email is not None:
             aws.sns.TopicSubscription(
                 f"{name}-mail",
                 topic=topic.arn,
@@ -117,10 +110,9 @@ class Observability(pulumi.ComponentResource):
                 opts=own,
             )
         made = {alarm.name: self._alarm(name, args.prefix, alarm, topic) for alarm in alarms}
-        if not preview:
-            urgent = [made[alarm.name] for alarm in alarms if alarm.urgent]
-            self._urgent(name, args.prefix, urgent, topic)
-            self._budget(name, args, topic, policy)
+        urgent = [made[alarm.name] for alarm in alarms if alarm.urgent]
+        self._urgent(name, args.prefix, urgent, topic)
+        self._budget(name, args, topic, policy)
         dashboard = aws.cloudwatch.Dashboard(
             f"{name}-dashboard",
             dashboard_name=names.physical(args.prefix, "bank"),
@@ -222,7 +214,7 @@ def _dashboard_body(
         load_balancer=args.load_balancer_arn_suffix,
         target_group=args.target_group_arn_suffix,
         cluster_name=args.cluster_name,
-        kafka_cluster_name=args.base.kafka_cluster_name if args.base else "",
+        kafka_cluster_name=args.base.kafka_cluster_name,
         tables=dict(args.table_names),
         alarm_arns=[alarm.arn for alarm in alarms],
     ).apply(resolved)

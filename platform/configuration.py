@@ -45,6 +45,8 @@ TUNABLES = {
     "spi_url": "spiUrl",
 }
 """The catalog's settings that a stack decides, and by which key."""
+RULE_PRIORITY_LIMIT = 49_999
+"""The last number of a listener's rules is the base's own environment's."""
 
 
 def read(
@@ -79,6 +81,7 @@ def read(
             "dict": _texts(values.each("dictCidrs", forms.allow_listed)),
             "spi": _texts(values.each("spiCidrs", forms.allow_listed)),
         },
+        rule_priority=values.whole("rulePriority", 0, RULE_PRIORITY_LIMIT) or None,
         max_replicas=values.whole("maxReplicas", 2, 100),
         tunables=_tunables(values, simulators=simulators),
         observability=_observability(values),

@@ -207,7 +207,15 @@ def _names(values: Values, settings: Settings) -> None:
         rule="a stack that is called prod and is not protected as such would be lost by mistake",
         mend="set it to prod, or call the stack otherwise",
     )
-    if settings.kind != "preview":
+    preview = settings.kind == "preview"
+    values.require(
+        settings.rule_priority is None or preview,
+        "rulePriority",
+        "kind",
+        rule="is a preview's: the base's own environment is always asked last",
+        mend="take it out",
+    )
+    if not preview:
         return
     values.require(
         settings.stack not in PROTECTED_NAMES,

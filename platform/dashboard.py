@@ -20,7 +20,7 @@ Metric = list[object]
 
 @dataclass(frozen=True)
 class Shown:
-    """What the dashboard names. `kafka_cluster_name` is empty where the brokers are another stack's."""
+    """What the dashboard names."""
 
     prefix: str
     region: str
@@ -35,9 +35,7 @@ class Shown:
 
 def body(shown: Shown) -> str:
     """The dashboard as CloudWatch takes it."""
-    rows = [_title(shown), _ledger(shown), _api(shown), _tables(shown), _workloads(shown)]
-    if shown.kafka_cluster_name:
-        rows.append(_brokers(shown))
+    rows = [_title(shown), _ledger(shown), _api(shown), _tables(shown), _workloads(shown), _brokers(shown)]
     widgets: list[Widget] = []
     top = 0
     for row in rows:

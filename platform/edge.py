@@ -17,7 +17,8 @@ DEREGISTRATION_SECONDS = 30
 @dataclass(frozen=True)
 class EnvironmentEdgeArgs:
     """`host` is what the environment is called; without one it answers to every name. `alias_zone_id` is
-    the zone to put that name in, given for the base's own environment alone: previews have the wildcard's."""
+    the zone to put that name in, given for the base's own environment alone: previews have the wildcard's.
+    `rule_priority` is for previews, None for the one by the prefix."""
 
     prefix: str
     port: int
@@ -28,13 +29,15 @@ class EnvironmentEdgeArgs:
     host: pulumi.Input[str] | None
     alias_zone_id: pulumi.Input[str] | None
     tls: bool
+    rule_priority: int | None = None
 
 
 class EnvironmentEdge(pulumi.ComponentResource):
     """Makes a target group for pods, the listener rule that leads to it and an alias record if asked to.
 
     Costs nothing at rest. Two environments whose priorities meet cannot stand on one listener: AWS refuses
-    the second, which `gobank preview` foresees. Refuses an alias without a host.
+    the second, which `gobank preview` foresees: it gives the next free number. Refuses an alias that has no
+    host.
     """
 
     target_group_arn: pulumi.Output[str]
@@ -55,7 +58,7 @@ class EnvironmentEdge(pulumi.ComponentResource):
         self.rule = aws.lb.ListenerRule(
             f"{name}-rule",
             listener_arn=args.listener_arn,
-            priority=LAST if own else priority(args.prefix),
+            priority=LAST if own else args.rule_priority or priority(args.prefix),
             conditions=[_condition(args.host)],
             actions=[aws.lb.ListenerRuleActionArgs(type="forward", target_group_arn=targets.arn)],
             opts=child,

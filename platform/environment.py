@@ -155,25 +155,25 @@ class Environment(pulumi.ComponentResource):
             ),
             ResourceOptions(parent=self, providers=[cloud, cluster]),
         )
-        Observability(
-            "observability",
-            ObservabilityArgs(
-                settings=settings.observability,
-                kind=settings.kind,
-                prefix=settings.prefix,
-                region=settings.region,
-                catalog=catalog,
-                account_id=base.account_id,
-                cluster_name=base.cluster_name,
-                load_balancer_arn_suffix=base.load_balancer_arn_suffix,
-                target_group_arn_suffix=edge.target_group_arn_suffix,
-                alarm_key_arn=base.alarm_key_arn,
-                table_names=tables.names,
-                audit_seconds=int(settings.tunables["audit_seconds"]),
-                base=watched,
-            ),
-            child,
-        )
+        if watched is not None:  # what stands on another's base is tried out when it comes up, not watched
+            Observability(
+                "observability",
+                ObservabilityArgs(
+                    settings=settings.observability,
+                    prefix=settings.prefix,
+                    region=settings.region,
+                    catalog=catalog,
+                    account_id=base.account_id,
+                    cluster_name=base.cluster_name,
+                    load_balancer_arn_suffix=base.load_balancer_arn_suffix,
+                    target_group_arn_suffix=edge.target_group_arn_suffix,
+                    alarm_key_arn=base.alarm_key_arn,
+                    table_names=tables.names,
+                    audit_seconds=int(settings.tunables["audit_seconds"]),
+                    base=watched,
+                ),
+                child,
+            )
 
         self.outputs = {
             "api_url": edge.api_url,
@@ -237,6 +237,7 @@ def _edge(settings: Settings, catalog: Catalog, base: Base) -> EnvironmentEdgeAr
         host=host,
         alias_zone_id=zone,
         tls=tls,
+        rule_priority=settings.rule_priority,
     )
 
 

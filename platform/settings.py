@@ -140,6 +140,7 @@ class Settings:
 
     `prefix` begins every physical name: lower case letters, digits and `-`, at most 25 characters.
     `egress` are the address ranges of the classes `dict` and `spi`; empty where the simulator stands in.
+    `rule_priority` is a preview's place on the shared listener; None for one by its prefix.
     `tunables` are the values of the catalog's settings that no other part of the environment decides.
     """
 
@@ -152,6 +153,7 @@ class Settings:
     images: GivenImages | BuiltImages
     simulators: bool
     egress: Mapping[Literal["dict", "spi"], tuple[str, ...]]
+    rule_priority: int | None
     max_replicas: int
     tunables: Mapping[str, str]
     observability: ObservabilitySettings

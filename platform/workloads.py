@@ -151,7 +151,11 @@ class Workloads(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, depends_on=[self._namespace, *before])
 
     def _isolated(self) -> DictIsolation | None:
+        """None in a preview with its own simulator: there is nothing of Bacen's to be kept from, and each
+        would put rules into the base's own security group, which holds sixty."""
         network = self._args.network
+        if self._args.quota and self._args.simulators:
+            return None
         for service in dict_isolation.holders(self._catalog):
             isolation = DictIsolationArgs(
                 service=service,
@@ -221,9 +225,10 @@ class Workloads(pulumi.ComponentResource):
         made = f"{self._name}-{workload}"
         scale = sizing.scale(self._catalog, service, args.growth)
         template = pods.template(service, workload, args.images[service.name], args.environment[service.name])
-        kubernetes.policy.v1.PodDisruptionBudget(
-            made, **manifests.disruption_budget(self._place, workload, service.kind), opts=self._inside()
-        )
+        if args.growth.max_replicas > 1:  # a budget of one in a preview's single pods bounds nothing
+            kubernetes.policy.v1.PodDisruptionBudget(
+                made, **manifests.disruption_budget(self._place, workload, service.kind), opts=self._inside()
+            )
         if not scale.fixed:
             kubernetes.autoscaling.v2.HorizontalPodAutoscaler(
                 made, **manifests.autoscaler(self._place, workload, service, scale), opts=self._inside()

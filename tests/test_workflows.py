@@ -23,14 +23,6 @@ ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text()
 
-PREVIEW_UNTIL_IT_IS_THERE: Mapping[str, set[str]] = {
-    "up": {"--branch", "--ttl", "--base", "--pr", "--dry-run"},
-    "down": {"--branch", "--dry-run"},
-    "ls": {"--json"},
-    "sweep": {"--dry-run"},
-}
-"""What `gobank preview` will have (design section 8); the command itself counts as soon as there is one."""
-
 MAY: Mapping[str, dict[str, str]] = {
     "ci run": {},
     "preview up": {"contents": "read", "id-token": "write"},
@@ -98,8 +90,6 @@ def gobank(*path: str) -> Any:
 
 def known_options(command: str, sub: str | None) -> set[str]:
     path = [command] if sub is None else [command, sub]
-    if command == "preview" and "preview" not in getattr(gobank(), "commands", {}):
-        return PREVIEW_UNTIL_IT_IS_THERE[str(sub)]
     return {option for each in gobank(*path).params for option in each.opts}
 
 

@@ -23,12 +23,14 @@ class Answer:
 class Api:
     """One signed-in user of the gateway."""
 
-    def __init__(self, gateway_url: str, token: str) -> None:
+    def __init__(self, gateway_url: str, token: str, *, trust_env: bool = False) -> None:
         self._url = gateway_url
         self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {token}"
-        # A proxy of the caller's environment has no business between two processes of one machine.
-        self._session.trust_env = False
+        if token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+        # A proxy of the caller's environment has no business between two processes of one machine; to a
+        # gateway elsewhere it may be the only way.
+        self._session.trust_env = trust_env
 
     def get(self, path: str) -> Answer:
         """Reads."""

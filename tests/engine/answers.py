@@ -76,7 +76,7 @@ NAMES: Mapping[str, str] = {
 }
 """The input that is the physical name, where it is not `name`."""
 
-IDS: Mapping[str, str] = {
+IDS: Mapping[str, Any] = {
     "aws:acm/certificate:Certificate": "{arn}",
     "aws:cloudwatch/logGroup:LogGroup": "{name}",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "{name}",
@@ -105,7 +105,7 @@ IDS: Mapping[str, str] = {
     "aws:lb/targetGroup:TargetGroup": "{arn}",
     "aws:msk/cluster:Cluster": "{arn}",
     "aws:msk/configuration:Configuration": "{arn}",
-    "aws:msk/topic:Topic": "{arn}",
+    "aws:msk/topic:Topic": lambda facts: f"{facts.inputs.get('clusterArn')},{facts.name}",
     "aws:route53/zone:Zone": "Z{HEX:.20}",
     "aws:secretsmanager/secret:Secret": "{arn}",
     "aws:sns/topic:Topic": "{arn}",
@@ -122,6 +122,9 @@ ARNS: Mapping[str, str] = {
     "aws:kms/alias:Alias": "arn:aws:kms:{region}:{account}:{name}",
     "aws:lb/listener:Listener": (
         "arn:aws:elasticloadbalancing:{region}:{account}:listener/app/{name}/{hex:.16}/{digest:.16}"
+    ),
+    "aws:lb/listenerRule:ListenerRule": (
+        "arn:aws:elasticloadbalancing:{region}:{account}:listener-rule/app/{name}/{hex:.16}/{digest:.16}"
     ),
     "aws:lb/loadBalancer:LoadBalancer": (
         "arn:aws:elasticloadbalancing:{region}:{account}:loadbalancer/app/{name}/{hex:.16}"

@@ -6,6 +6,7 @@ the engine checks and fills in.
 
 import json
 import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -163,6 +164,20 @@ def test_a_preview_stack_stands_on_the_base_and_owns_little(dev: dict[str, Phase
     assert types & {"aws:msk/cluster:Cluster", "aws:lb/loadBalancer:LoadBalancer", "aws:kms/key:Key"} == set()
     targets = [call.inputs for call in made.calls if call.type == "aws:lb/targetGroup:TargetGroup"]
     assert {each["vpcId"] for each in targets if "vpcId" in each} == {base["vpc_id"]}
+
+
+def test_a_preview_makes_less_than_a_third_of_a_full_stack_and_nothing_that_costs_by_the_hour(
+    dev: dict[str, Phase],
+) -> None:
+    full, little = dev["created"].of("Create"), dev["preview stack"].of("Create")
+    costly = {"aws:ec2/natGateway:NatGateway", "aws:eks/cluster:Cluster", "aws:eks/nodeGroup:NodeGroup"}
+    costly |= {"aws:msk/cluster:Cluster", "aws:lb/loadBalancer:LoadBalancer", "eks:index:Cluster"}
+    found = [each for each in little if each.split()[0] in costly]
+    share = len(little) / len(full)
+    sys.stdout.write(f"{len(little)} of {len(full)} resources ({share:.1%}), {len(found)} by the hour\n")
+    assert costly - {"eks:index:Cluster"} <= {each.split()[0] for each in full}
+    assert share < 1 / 3
+    assert found == []
 
 
 def test_what_a_preview_made_goes_with_it(dev: dict[str, Phase]) -> None:

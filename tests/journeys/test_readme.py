@@ -10,12 +10,18 @@ import pytest
 from tests.environment import ROOT, Environment
 
 
-def commands(heading: str) -> str:
+def commands(heading: str, document: str = "README.md") -> str:
     """The first console block under a heading of the README, as a script: what follows `$ ` and `> `."""
-    section = (ROOT / "README.md").read_text().split(f"## {heading}\n", 1)[1]
+    section = (ROOT / document).read_text().split(f"## {heading}\n", 1)[1]
     found = re.search(r"```console\n(.*?)```", section, re.DOTALL)
     assert found is not None, f"the README shows nothing to type under '{heading}'"
     return re.sub(r"^[$>] ", "", found[1], flags=re.MULTILINE)
+
+
+def test_the_readme_in_portuguese_has_the_same_examples() -> None:
+    texts = commands("Use it"), commands("Use", "README.pt-BR.md")
+    english, portuguese = (re.sub(r" +# .*", "", text) for text in texts)
+    assert portuguese == english
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README's examples use curl: install it")

@@ -61,6 +61,9 @@ SETUPS = {
     ),
     "today's bank": Setup(catalog=CATALOG),
     "today's bank where simulators are wanted": Setup(catalog=CATALOG, simulators=True, quota=True),
+    "today's bank in a preview": Setup(
+        catalog=CATALOG, simulators=True, quota=True, growth=Growth(1, one_partition=True)
+    ),
 }
 
 

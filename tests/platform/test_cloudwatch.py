@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from cloudwatch import Observability, ObservabilityArgs, every_alarm, topic_poli
 from dashboard import COLUMNS, Shown, body
 from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from environments.graph.nodes import Node
-from settings import Kind, ObservabilitySettings
+from settings import ObservabilitySettings
 from tests.platform.types_check import complaints
 
 APPS = Path(__file__).parents[2] / "apps"
@@ -33,9 +33,8 @@ GROUP = "aws:cloudwatch/logGroup:LogGroup"
 BASE = WatchedBase(kafka_cluster_name="dev-bank", brokers=3, nat_gateway_ids=["nat-1", "nat-2"])
 
 
-def watched(kind: Kind = "prod", base: WatchedBase | None = BASE, catalog: Catalog = CATALOG) -> Watched:
+def watched(base: WatchedBase = BASE, catalog: Catalog = CATALOG) -> Watched:
     return Watched(
-        kind=kind,
         prefix="dev",
         catalog=catalog,
         audit_seconds=300,
@@ -218,31 +217,15 @@ def test_consumer_lag_is_watched_by_the_names_that_the_consumer_uses() -> None:
         assert found == {f"{kind}-{consumer}" for consumer in consumers}
 
 
-def test_brokers_balancer_and_nat_are_watched_by_the_stack_that_made_them() -> None:
-    whole = {alarm.name for alarm in every_alarm(watched())}
-    without = {alarm.name for alarm in every_alarm(watched(base=None))}
+def test_brokers_balancer_and_nat_are_watched() -> None:
     brokers = {f"broker-{number}-{what}" for number in (1, 2, 3) for what in ("in-sync", "disk")}
-    assert whole - without == {
+    assert {alarm.name for alarm in every_alarm(watched())} >= {
         "brokers-offline-partitions",
-        "lag-refund-lookups",
-        "lag-send-pix",
-        "lag-settle-transfers",
         "load-balancer-errors",
         "nat-1-ports",
         "nat-2-ports",
         *brokers,
     }
-
-
-def test_a_preview_has_only_the_alarms_that_its_branch_can_be_blamed_for() -> None:
-    names = [alarm.name for alarm in every_alarm(watched(kind="preview", base=None))]
-    assert names == [
-        "ledger-drift",
-        "outbox-age",
-        "dead-letters-settle-transfers",
-        "dead-letters-send-pix",
-        "dead-letters-refund-lookups",
-    ]
 
 
 @pytest.mark.parametrize("alarm", every_alarm(watched(catalog=WHOLE)), ids=lambda alarm: str(alarm.name))
@@ -341,11 +324,6 @@ def test_the_dashboard_shows_every_table_and_consumer_and_no_dimension_without_a
         assert not plain or (len(plain) % 2 == 0 and all(plain)), metric
 
 
-def test_the_dashboard_has_no_brokers_where_they_are_another_stacks() -> None:
-    assert "AWS/Kafka" in body(SHOWN)
-    assert "AWS/Kafka" not in body(replace(SHOWN, kafka_cluster_name=""))
-
-
 def test_a_search_names_the_dimensions_of_the_metric() -> None:
     searches = [metric[0]["expression"] for metric in plotted() if isinstance(metric[0], dict)]
     pods, disks = searches
@@ -367,9 +345,7 @@ SETTINGS = ObservabilitySettings(
 
 
 def made(
-    kind: Kind = "dev",
     settings: ObservabilitySettings = SETTINGS,
-    base: bool = True,
     audit_seconds: int = 300,
     preview: bool = False,
 ) -> Graph:
@@ -379,7 +355,6 @@ def made(
             "watch",
             ObservabilityArgs(
                 settings=settings,
-                kind=kind,
                 prefix="dev",
                 region="sa-east-1",
                 catalog=CATALOG,
@@ -390,7 +365,7 @@ def made(
                 alarm_key_arn=key,
                 table_names={table.name: f"dev-{table.name}" for table in CATALOG.tables},
                 audit_seconds=audit_seconds,
-                base=WatchedBase(computed("dev-msk"), 2, [computed("nat-0")]) if base else None,
+                base=WatchedBase(computed("dev-msk"), 2, [computed("nat-0")]),
             ),
         )
 
@@ -413,30 +388,21 @@ class Holder(pulumi.CustomResource):
     arn: pulumi.Output[str]
 
 
-GRAPHS: dict[str, Callable[[bool], Graph]] = {
-    "dev": lambda preview: made(preview=preview),
-    "prod": lambda preview: made("prod", preview=preview),
-    "preview": lambda preview: made("preview", base=False, preview=preview),
-}
-
-
 def ours(graph: Graph) -> list[Node]:
     return [node for node in graph if not node.name.startswith("holder-")]
 
 
 @pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
-@pytest.mark.parametrize("name", GRAPHS)
-def test_the_sdk_takes_every_input(name: str, preview: bool) -> None:
-    graph = GRAPHS[name](preview)
+def test_the_sdk_takes_every_input(preview: bool) -> None:
+    graph = made(preview=preview)
     assert [(node.name, said) for node in ours(graph) for said in complaints(node)] == []
     assert [node.name for node in graph.outside_components() if not node.name.startswith("holder-")] == []
     for component in (node for node in graph if node.component):
         assert component.outputs is not None, "register_outputs was forgotten"
 
 
-@pytest.mark.parametrize("kind", ["dev", "prod", "preview"])
-def test_every_alarm_tells_the_topic_and_says_what_to_do(kind: Kind) -> None:
-    graph = made(kind)
+def test_every_alarm_tells_the_topic_and_says_what_to_do() -> None:
+    graph = made()
     topic = graph.one(TOPIC)
     alarms = [*graph.of_type(ALARM), *graph.of_type(COMPOSITE)]
     assert alarms
@@ -486,13 +452,6 @@ def test_a_mail_address_subscribes_and_no_address_does_not() -> None:
     mail = made().one(MAIL).inputs
     assert (mail["protocol"], mail["endpoint"]) == ("email", "ops@example.com")
     assert made(settings=replace(SETTINGS, alarm_email=None)).of_type(MAIL) == []
-
-
-def test_a_preview_sends_no_mail_and_has_no_budget() -> None:
-    graph = made("preview", base=False)
-    assert [graph.of_type(kind) for kind in (MAIL, BUDGET, COMPOSITE)] == [[], [], []]
-    assert len(graph.of_type(ALARM)) == 5
-    assert graph.one(DASHBOARD).inputs["dashboardName"] == "dev-bank"
 
 
 def test_the_budget_warns_twice_through_the_topic_once_it_may() -> None:

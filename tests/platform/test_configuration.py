@@ -676,6 +676,7 @@ LEAVES: dict[str, tuple[Mapping[str, object], Mapping[str, object], str]] = {
     "prefix": ({}, {"prefix": "bank"}, "bank"),
     "simulators": ({}, BACEN, "False"),
     "egress": (BACEN, {**BACEN, "dictCidrs": ["200.219.0.0/28"]}, "200.219.0.0/28"),
+    "rule_priority": (PREVIEW, {**PREVIEW, "rulePriority": 321}, "321"),
     "max_replicas": ({}, {"maxReplicas": 7}, "7"),
     "tags": ({}, {"tags": {"team": "core"}}, "core"),
     "base.stack": (PREVIEW, {**PREVIEW, "baseStack": "organization/gobanking/uat"}, "uat"),

@@ -15,7 +15,8 @@ from tests.platform.reachability import found
 GROUP = "aws:ec2/securityGroup:SecurityGroup"
 POLICY = "kubernetes:vpcresources.k8s.aws/v1beta1:SecurityGroupPolicy"
 AWS = {*cluster.DYNAMODB, *cluster.ISOLATED}
-HOLDERS = [name for name, setup in cluster.SETUPS.items() if setup.catalog is WHOLE]
+PREVIEW = "whole bank in a preview"
+HOLDERS = [name for name, setup in cluster.SETUPS.items() if setup.catalog is WHOLE and name != PREVIEW]
 EACH = pytest.mark.parametrize("name", HOLDERS)
 
 
@@ -120,6 +121,15 @@ def test_the_pods_come_after_the_policy_that_gives_them_their_group(name: str) -
     graph = cluster.graph(name)
     pods = graph.one("kubernetes:apps/v1:Deployment", "workloads-dict-key")
     assert graph.depends(pods, graph.one(POLICY))
+
+
+def test_a_preview_with_its_own_simulator_puts_no_rule_into_the_bases_group() -> None:
+    """Sixty rules fit into a security group: twenty previews with three each would fill the base's."""
+    graph = cluster.graph(PREVIEW)
+    assert graph.one("kubernetes:apps/v1:Deployment", "workloads-dict-key")
+    assert graph.of_type(POLICY) == []
+    assert rules(graph) == []
+    assert {node.name for node in graph.of_type(GROUP)} == {"cluster", "balancer"}
 
 
 @pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
