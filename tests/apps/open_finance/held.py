@@ -53,6 +53,8 @@ def open_account(
         "last_hash": GENESIS,
         "status": status,
         "pending_credits": 0,
+        "holder": "natural",
+        "used": "{}",
     }
     put = stage.dynamo.put_item
     put(TableName="test-accounts", Item=key(f"ACC#{account_id}", "PROFILE") | attributes(profile))
