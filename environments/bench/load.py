@@ -146,7 +146,7 @@ class Clients:
                     made = await self._transfer(session, run, chance.choice(accounts), {"key": key}, 1)
                     if made is None:
                         continue
-                    decided = await self._decided(session, made, time.monotonic() + DRAIN_SECONDS, 0.01)
+                    decided = await self._decided(session, made, time.monotonic() + DRAIN_SECONDS, 0.1)
                     if decided is None:
                         run.unsettled += 1
                     elif decided["status"] != "SETTLED":

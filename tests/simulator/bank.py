@@ -3,13 +3,17 @@
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from apps.consumers.pix_answers import Answers
+from apps.consumers.pix_orders import Orders
 from apps.consumers.relay_outbox import Relay
+from apps.consumers.send_pix import Sending
 from apps.consumers.settle_transfers import Settlement
 from apps.consumers.sweep_transfers import Sweep
 from apps.kit import dynamo, metrics, turns
@@ -23,14 +27,16 @@ from apps.ledger.items import Mark
 from apps.ledger.outbox import Outbox
 from apps.ledger.store import Clock, Ledger, Standing, StatusRule
 from apps.ledger.transfer import Transfer
-from apps.pix import end_to_end_id
+from apps.pix import end_to_end_id, spi
+from apps.pix.spi import UNSIGNED
 from apps.transaction.accounts import HeldAccounts
 from apps.transaction.api import rendered
-from apps.transaction.destination import Destinations
+from apps.transaction.destination import BankAccount, Destinations
 from apps.transaction.request import SECONDS, GivingBack, KeyReused, Payment, Transfers, Unknown
 from tests.apps.transaction.fake_directory import FakeDirectory, StaticCodes
 from tests.simulator.broker import DEAD_LETTERS, TOPIC, Broker, Consuming, Producing, Reading
 from tests.simulator.patching import replaced
+from tests.simulator.spi import Spi
 from tests.simulator.store import SHARDS, TABLES, Store
 from tests.simulator.world import Killed, Process, Signal, World
 
@@ -57,13 +63,15 @@ def _settings(service: str, **more: str) -> KafkaSettings:
 
 
 RELAY_SETTINGS = _settings("relay_outbox", KAFKA_PRODUCES="transfers")
-SETTLE_SETTINGS = _settings(
-    "settle_transfers",
-    KAFKA_PRODUCES="transfers.dead-letter",
-    KAFKA_CONSUMES="transfers",
-    KAFKA_GROUP="settle",
-    KAFKA_DEAD_LETTER="transfers.dead-letter",
-)
+_CONSUMING = {
+    "KAFKA_PRODUCES": "transfers.dead-letter",
+    "KAFKA_CONSUMES": "transfers",
+    "KAFKA_DEAD_LETTER": "transfers.dead-letter",
+}
+SETTLE_SETTINGS = _settings("settle_transfers", KAFKA_GROUP="settle", **_CONSUMING)
+SEND_SETTINGS = _settings("send_pix", KAFKA_GROUP="send", **_CONSUMING)
+ELSEWHERE = BankAccount("18236120", "0001", "987654321", "TRAN", "31827465026", "Maria da Silva")
+"""A customer of another bank."""
 
 
 @dataclass(eq=False)
@@ -116,6 +124,15 @@ class _Watched(Ledger):
         return standing
 
 
+class _InTurn(Executor):
+    """Does each thing when it is asked for, in the task that asks."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
+
+
 @dataclass(eq=False)
 class Service:
     """A process of the Transaction Service."""
@@ -132,6 +149,7 @@ class Bank:
     world: World
     store: Store
     broker: Broker
+    spi: Spi
     owners: dict[str, str]
     largest: int
     asked: dict[tuple[str, str], Asked] = field(default_factory=dict)
@@ -142,8 +160,10 @@ class Bank:
         """Starts every process; one that is killed is started again, as Kubernetes would."""
         for number in range(services):
             self._serve(number)
-        for number in range(self.broker.members):
+        for number in range(self.broker.settling.members):
             self._keep(f"settle{number}", partial(self._settle, number))
+        for number in range(self.broker.sending.members):
+            self._keep(f"send{number}", partial(self._send, number))
         for number in range(relays):
             self._keep(f"relay{number}", self._relay)
         for number in range(sweeps):
@@ -185,7 +205,30 @@ class Bank:
             Producer(SETTLE_SETTINGS, lambda: Producing(self.broker, process)),
             lambda: None,
             together=settlement.together(),
-            connect=lambda: Consuming(self.broker, process, number),
+            connect=lambda: Consuming(self.broker, self.broker.settling, process, number),
+            clock=self.world.monotonic,
+            jitter=self.world.chance.random,
+        )
+        worker.run(stop)
+
+    def _send(self, number: int, process: Process, stop: Any) -> None:
+        ledger = _Watched(self.world, self.store, process)
+        orders = Orders(self.spi.line(process), UNSIGNED, ledger.clock.now)
+        answers = Answers(ledger, orders, monotonic=self.world.monotonic, pool=_InTurn())
+        sending = Sending(ledger, orders, answers)
+
+        def ask() -> None:
+            while True:
+                self.world.rest(max(0.01, min(answers.round(), 0.25)))
+
+        self.world.spawn(f"answers{number}", ask, process)
+        worker = Worker(
+            SEND_SETTINGS,
+            sending.handlers(),
+            Producer(SEND_SETTINGS, lambda: Producing(self.broker, process)),
+            lambda: None,
+            together=sending.together(),
+            connect=lambda: Consuming(self.broker, self.broker.sending, process, number),
             clock=self.world.monotonic,
             jitter=self.world.chance.random,
         )
@@ -256,8 +299,9 @@ class Bank:
             asked = self._return(key)
         if asked is None:
             payer, payee = chance.sample(list(self.owners), 2)
+            to = ELSEWHERE if chance.random() < 0.25 else payee
             amount = chance.randint(1, self.largest)
-            asked = Asked(Payment(self.owners[payer], key, payer, payee, amount, None, None))
+            asked = Asked(Payment(self.owners[payer], key, payer, to, amount, None, None))
         return self._keep_in_mind(asked)
 
     def _keep_in_mind(self, asked: Asked) -> Asked:
@@ -269,7 +313,9 @@ class Bank:
         paid = [
             each.wish
             for each in self.asked.values()
-            if isinstance(each.wish, Payment) and self.store.status(each.transfer_id) == "SETTLED"
+            if isinstance(each.wish, Payment)
+            and isinstance(each.wish.to, str)
+            and self.store.status(each.transfer_id) == "SETTLED"
         ]
         if not paid:
             return None
@@ -399,6 +445,7 @@ def simulated(world: World) -> Iterator[None]:
             (Deadline, "after", classmethod(after)),
             (turns, "threading", Threading),
             (end_to_end_id, "_new", fresh),
+            (spi, "new_message_id", lambda ispb: f"M{ispb}{world.chance.getrandbits(92):023x}"),
             (metrics, "emit", lambda *_, **__: None),
         ):
             stack.enter_context(replaced(owner, name, value))

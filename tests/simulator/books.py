@@ -11,7 +11,7 @@ from apps.ledger.audit import Auditor
 from apps.ledger.entries import Drift, Entry, fold
 from apps.ledger.items import Mark
 from apps.ledger.store import Clock
-from apps.ledger.transfer import HELD, REJECTED, SETTLED, Transfer
+from apps.ledger.transfer import HELD, REJECTED, SENT, SETTLED, Transfer
 from apps.pix.limits import USUAL
 from tests.simulator.bank import Asked, Attempt, Bank
 from tests.simulator.broker import Stored
@@ -57,7 +57,7 @@ def misfits(books: Books) -> Iterator[str]:
     """What does not fit between balances and transfers: true at every moment."""
     total, on_hold = Counter[str](), Counter[str]()
     for each in books.transfers.values():
-        if each.status == "HELD":
+        if each.status in {"HELD", "SENT"}:
             on_hold[each.payer] += each.amount_cents
         elif each.status == "SETTLED":
             total[each.payer] -= each.amount_cents
@@ -80,6 +80,7 @@ def final_misfits(bank: Bank, before: Books) -> Iterator[str]:
     yield from _entries(books)
     yield from _returns(books)
     yield from _limits(books)
+    yield from _rail(bank, books)
     wished = {each.transfer_id for each in bank.asked.values()} | before.transfers.keys()
     for transfer_id in books.transfers.keys() - wished:
         yield f"nobody asked for {transfer_id}"
@@ -140,6 +141,17 @@ def _returns(books: Books) -> Iterator[str]:
             yield f"{each.transfer_id} says that {each.returnable_cents} can be returned"
 
 
+def _rail(bank: Bank, books: Books) -> Iterator[str]:
+    """The SPI has moved exactly the money that the books say it has."""
+    for each in books.transfers.values():
+        order = bank.spi.orders.get(each.end_to_end_id or "")
+        moved = order is not None and order.status == "ACSC"
+        if each.by_spi and moved is not (each.status == "SETTLED"):
+            yield f"{each.transfer_id} is {each.status}, and its money {'has' if moved else 'has not'} moved"
+        if order is not None and each.sent_order != order.message.decode():
+            yield f"{each.transfer_id} left otherwise than it was written down"
+
+
 def _answers(bank: Bank, books: Books, asked: Asked) -> Iterator[str]:
     """What customers were told is how it is."""
     name = asked.transfer_id
@@ -181,7 +193,8 @@ def _events(bank: Bank, transfers: list[Transfer]) -> Iterator[str]:
         copies[record.header("ce_subject"), record.header("ce_type")].append(record)
     decided = {"SETTLED": SETTLED, "REJECTED": REJECTED}
     expected = {(each.transfer_id, HELD) for each in transfers}
-    expected |= {(each.transfer_id, decided[each.status]) for each in transfers if each.status != "HELD"}
+    expected |= {(each.transfer_id, SENT) for each in transfers if each.message_id is not None}
+    expected |= {(each.transfer_id, decided[each.status]) for each in transfers if each.status in decided}
     for transfer_id, kind in copies.keys() - expected:
         yield f"{kind} of {transfer_id} was told and is not so"
     for transfer_id, kind in expected - copies.keys():

@@ -5,9 +5,10 @@ It is what kafka-python's clients see, so that the kit's own producer and worker
 each offset that is committed: what is committed must have had its effect.
 """
 
+import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -71,13 +72,24 @@ CALM = Chances()
 
 
 @dataclass
+class Group:
+    """A group of `members` that reads the topic, for payments by `rail` alone; the other events pass."""
+
+    members: int
+    rail: str | None
+    committed: list[int] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+
+
+@dataclass
 class Broker:
-    """One topic with partitions, and a group of `members` that reads it. `status` tells how a transfer
-    stands; `memory` counts how often everything was lost."""
+    """One topic with partitions, and the groups that read it: one settles, one sends. `status` tells how a
+    transfer stands; `memory` counts how often everything was lost."""
 
     world: World
     partitions: int
-    members: int
+    settling: Group
+    sending: Group
     status: Callable[[str], str | None]
     chances: Chances = CALM
     memory: int = 0
@@ -85,15 +97,17 @@ class Broker:
 
     def __post_init__(self) -> None:
         self.logs: list[list[Stored]] = [[] for _ in range(self.partitions)]
-        self.committed = [0] * self.partitions
-        self.owners = [number % self.members for number in range(self.partitions)]
+        for group in (self.settling, self.sending):
+            group.committed = [0] * self.partitions
+            group.owners = [number % group.members for number in range(self.partitions)]
         self.changed: Signal = self.world.signal()
 
     def forget(self) -> None:
         """The broker starts again with nothing: no record, no offset of any group."""
         self.memory += 1
         self.logs = [[] for _ in range(self.partitions)]
-        self.committed = [0] * self.partitions
+        for group in (self.settling, self.sending):
+            group.committed = [0] * self.partitions
         self.changed.set()
 
     def calm(self) -> None:
@@ -110,7 +124,8 @@ class Broker:
             if chance.random() < chances.away:
                 self.away_until = self.world.now + chance.uniform(0.0, 5.0)
             if chance.random() < chances.moved:
-                self.owners[chance.randrange(self.partitions)] = chance.randrange(self.members)
+                group = chance.choice((self.settling, self.sending))
+                group.owners[chance.randrange(self.partitions)] = chance.randrange(group.members)
         if self.world.now < self.away_until:
             raise KafkaConnectionError
 
@@ -135,13 +150,15 @@ class Broker:
         """Where all records with this key are."""
         return zlib.crc32(key) % self.partitions
 
-    def commit(self, number: int, offset: int) -> None:
+    def commit(self, group: Group, number: int, offset: int) -> None:
         """Keeps where the group is, once all up to there has had its effect."""
-        for record in self.logs[number][self.committed[number] : offset]:
+        for record in self.logs[number][group.committed[number] : offset]:
             transfer_id = record.header("ce_subject")
-            if record.header("ce_type") == HELD and self.status(transfer_id) in {"HELD", None}:
-                self.world.violated(f"offset {offset} is committed before {transfer_id} is decided")
-        self.committed[number] = offset
+            if record.header("ce_type") != HELD or json.loads(record.value or b"{}")["rail"] != group.rail:
+                continue
+            if self.status(transfer_id) in {"HELD", None}:
+                self.world.violated(f"offset {offset} is committed before {transfer_id} is decided or sent")
+        group.committed[number] = offset
 
 
 @dataclass
@@ -218,8 +235,9 @@ class Reading:
 class Consuming:
     """The part of `kafka.KafkaConsumer` that the kit uses, for one member of the group."""
 
-    def __init__(self, broker: Broker, process: Process, number: int) -> None:
+    def __init__(self, broker: Broker, group: Group, process: Process, number: int) -> None:
         broker.call(process, "connect")
+        self._group = group
         self._broker = broker
         self._process = process
         self._number = number
@@ -241,8 +259,9 @@ class Consuming:
         if self._memory != broker.memory:
             self._memory = broker.memory
             self._positions.clear()
-        mine = [number for number, owner in enumerate(broker.owners) if owner == self._number]
-        self._positions = {number: self._positions.get(number, broker.committed[number]) for number in mine}
+        mine = [number for number, owner in enumerate(self._group.owners) if owner == self._number]
+        committed = self._group.committed
+        self._positions = {number: self._positions.get(number, committed[number]) for number in mine}
         # Whoever loses a partition and gets it back begins anew with it, in kafka-python too.
         self._paused.intersection_update(mine)
         found: dict[Any, list[Stored]] = {}
@@ -271,7 +290,7 @@ class Consuming:
         if broker.chances.uncommitted and broker.world.chance.random() < broker.chances.uncommitted:
             raise KafkaTimeoutError
         for partition, offset in offsets.items():
-            broker.commit(partition.partition, offset.offset)
+            broker.commit(self._group, partition.partition, offset.offset)
         broker.meet(self._process)
 
     def seek(self, partition: Any, offset: int) -> None:
@@ -284,7 +303,7 @@ class Consuming:
         self._paused -= {each.partition for each in partitions}
 
     def assignment(self) -> set[Any]:
-        owners = enumerate(self._broker.owners)
+        owners = enumerate(self._group.owners)
         return {TopicPartition(TOPIC, number) for number, owner in owners if owner == self._number}
 
     def group_metadata(self) -> Any:

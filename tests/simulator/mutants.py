@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
+from apps.consumers.pix_orders import Orders
 from apps.consumers.relay_outbox import Relay, Shard
+from apps.consumers.sweep_transfers import SECONDS, Sweep
 from apps.kit import dynamo, events
 from apps.kit.dynamo import Deadline
 from apps.kit.worker import Worker
@@ -17,7 +19,8 @@ from apps.ledger.group import Action
 from apps.ledger.items import Mark
 from apps.ledger.outbox import BATCH, Published
 from apps.ledger.store import Ledger
-from apps.ledger.transfer import Change
+from apps.ledger.transfer import Change, Transfer, iso
+from apps.pix import end_to_end_id
 from apps.pix.limits import Used
 from apps.transaction.request import Answer, Payment, Transfers
 from tests.simulator.patching import replaced
@@ -156,13 +159,33 @@ def _refusal_without_mark(_: Callable[..., Answer]) -> Callable[..., NoReturn]:
 
 def _replay_after_look_up(real: Callable[..., Answer]) -> Callable[..., Answer]:
     def request(self: Transfers, payment: Payment, deadline: Deadline) -> Answer:
-        assert isinstance(payment.to, str)
-        payee = self.ledger.balance(payment.to)
+        payee = self.ledger.balance(payment.to if isinstance(payment.to, str) else "settlement#0")
         if payee is None or payee.status == "CLOSED":
             raise Refusal("payee_closed", "The account that would be paid is closed.")
         return real(self, payment, deadline)
 
     return request
+
+
+def _sent_expires(real: Callable[..., None]) -> Callable[..., None]:
+    def look(self: Sweep, transfer_id: str) -> None:
+        found = self._ledger.transfer(transfer_id)
+        now = self._ledger.clock.now()
+        if found is not None and found.status == "SENT" and iso(now) >= found.expires_at:
+            self._ledger.turn_down(transfer_id, "hold_expired", Deadline.after(SECONDS))
+        real(self, transfer_id)
+
+    return look
+
+
+def _new_id_on_resend(real: Callable[..., None]) -> Callable[..., None]:
+    def leave(self: Orders, sent: Transfer, *, again: bool) -> None:
+        if again and sent.sent_order and sent.end_to_end_id:
+            fresh = end_to_end_id.new(sent.end_to_end_id[1:9], self._now())
+            sent = replace(sent, sent_order=sent.sent_order.replace(sent.end_to_end_id, fresh))
+        real(self, sent, again=again)
+
+    return leave
 
 
 MUTANTS = [
@@ -178,5 +201,7 @@ MUTANTS = [
     Mutant("limit counted for each payment alone", Used, "plus", _limit_checked_alone),
     Mutant("leg merge dropped", group._Chain, "add", _only_the_first_leg),
     Mutant("refusal answered without its mark", Transfers, "_refuse", _refusal_without_mark),
+    Mutant("expiry of SENT", Sweep, "look", _sent_expires),
+    Mutant("new end-to-end id on resend", Orders, "leave", _new_id_on_resend),
     Mutant("replay after the look-up", Transfers, "request", _replay_after_look_up),
 ]

@@ -10,10 +10,11 @@ from functools import cache
 from apps.consumers.relay_outbox import ASK_SECONDS
 from tests.apps.kit.fake_dynamo import FakeDynamo, catalog_tables
 from tests.apps.ledger.bank import Time, bank_on
-from tests.simulator import books, broker, store
+from tests.simulator import books, broker, spi, store
 from tests.simulator.bank import Bank, simulated
-from tests.simulator.broker import Broker
+from tests.simulator.broker import Broker, Group
 from tests.simulator.mutants import Mutant
+from tests.simulator.spi import Spi
 from tests.simulator.store import TABLES, Store
 from tests.simulator.world import World
 
@@ -61,13 +62,17 @@ def run(seed: int, wishes: int = 40, mutant: Mutant | None = None) -> Result:
     world = World(chance.getrandbits(64), start, stay=chance.choice((0.0, 0.3, 0.8)))
     raw, owners = _opened()
     kept = Store(world, store.copied(raw, world.monotonic), _store_chances(chance))
-    topic = Broker(world, chance.randint(1, 4), chance.randint(1, 3), kept.status, _broker_chances(chance))
+    settling, sending = Group(chance.randint(1, 3), None), Group(chance.randint(1, 2), "spi")
+    topic = Broker(
+        world, chance.randint(1, 4), settling, sending, kept.status, chances=_broker_chances(chance)
+    )
+    rail = Spi(world, kept, _spi_chances(chance))
     forgets = chance.random() < 0.1
     # A few accounts for all make them hot; small ones run out of money.
     *rich, empty = owners
     hot = [*chance.sample(rich, chance.choice((2, 3, 5))), *chance.choice(([], [empty]))]
     largest = chance.choice((100, 30_000, 80_000))
-    bank = Bank(world, kept, topic, {each: owners[each] for each in hot}, largest)
+    bank = Bank(world, kept, topic, rail, {each: owners[each] for each in hot}, largest)
     with simulated(world), mutant.applied() if mutant else nullcontext():
         try:
             _play(bank, chance, wishes, forgets=forgets)
@@ -92,6 +97,7 @@ def _play(bank: Bank, chance: random.Random, wishes: int, *, forgets: bool) -> N
         world.rest(happening)
     bank.store.chances, lost = store.CALM, bank.broker.memory
     bank.broker.calm()
+    bank.spi.chances = spi.CALM
     for violation in _drained(bank, lost=bool(lost)):
         world.violated(violation)
     if not world.violations:
@@ -149,6 +155,19 @@ def _store_chances(chance: random.Random) -> store.Chances:
     chosen = {"rough": kinds, "one": (chance.choice(kinds),), "none": ()}[mood]
     scale = chance.choice((0.3, 1.0))
     return store.Chances(**{kind: most[kind] * scale for kind in chosen})
+
+
+def _spi_chances(chance: random.Random) -> spi.Chances:
+    if chance.random() < 0.25:
+        return spi.CALM
+    return spi.Chances(
+        lost=chance.choice((0.0, 0.1, 0.3)),
+        late=chance.choice((0.0, 0.1)),
+        killed=chance.choice((0.0, 0.02)),
+        copies=chance.choice((0.0, 0.5)),
+        slow=chance.choice((0.0, 0.3)),
+        rejected=chance.choice((0.0, 0.2)),
+    )
 
 
 def _broker_chances(chance: random.Random) -> broker.Chances:
