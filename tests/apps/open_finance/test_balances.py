@@ -35,7 +35,7 @@ def test_a_balance_is_the_banks_in_centavos(stage: Stage, bank: str) -> None:
 
 
 def test_a_bank_that_hangs_delays_nobody_beyond_the_deadline_and_shows_its_last_figure() -> None:
-    with staged(fresh_seconds=0, bank_deadline_ms=3_000) as stage:
+    with staged(fresh_seconds=0, bank_deadline_ms=6_000) as stage:
         for bank in (IPE, JATOBA, CAJU):
             stage.linked(bank)
         assert not any(each["stale"] for accounts in seen(stage).values() for each in accounts)
