@@ -77,6 +77,10 @@ class Demo:
         self._repeat(key, body)
         self._chapter(f"Ana pays Maria, a customer of another bank, {reais(PIX_CENTS)} by Pix")
         self._pay_elsewhere()
+        self._chapter(
+            f"A customer of another bank pays Bruno {reais(PIX_CENTS)}, and he gives half of it back"
+        )
+        self._be_paid_from_elsewhere()
         self._chapter("What must not work")
         self._overspend()
         self._use_anothers_account()
@@ -173,6 +177,48 @@ class Demo:
             "the Pix was not decided",
         )
         return decided
+
+    def _be_paid_from_elsewhere(self) -> None:
+        bruno = self._bruno
+        account = {
+            "ispb": bruno.account["institution"]["ispb"],
+            "branch": bruno.account["branch"],
+            "number": bruno.account["number"].replace("-", ""),
+            "account_type": bruno.account["account_type"],
+            "tax_id": bruno.account["tax_id"],
+        }
+        # What no customer here can do: the simulator has another bank's customer pay.
+        bacen = Api(self._environment["simulators"]["bacen"]["url"], "nobody")
+        body = {"amount_cents": PIX_CENTS, "account": account, "note": "Aluguel"}
+        order = _expect(bacen.post("/simulator/payments", body), 201).body
+        transfer = self._decided(bruno, lambda each: each["end_to_end_id"] == order["order_id"])
+        payer = transfer["payer"]
+        self._say(
+            f"from {payer['name']}, CPF {payer['document']}, {payer['institution']['name']}: "
+            f"ACCEPTED, {transfer['status']}"
+        )
+        path = f"/transfers/{transfer['transfer_id']}/returns"
+        giving = {"amount_cents": PIX_CENTS // 2, "reason": "Valor errado"}
+        made = _expect(bruno.client.post(path, giving), 201).body
+        back = self._decided(bruno, lambda each: each["transfer_id"] == made["transfer_id"])
+        if (transfer["status"], back["status"]) != ("SETTLED", "SETTLED"):
+            raise DemoFailed("the Pix from another bank was not credited, or could not be returned")
+        self._say(f"{reais(back['amount_cents'])} goes back to {back['payee']['name']}: {back['status']}")
+        self.result["pix"] |= {"received": transfer["status"], "returned": back["status"]}
+
+    def _decided(self, person: Person, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """One of somebody's transfers, once it is decided."""
+
+        def find() -> dict[str, Any] | None:
+            listed = _expect(person.client.get(f"/transfers?account={person.account_id}"), 200)
+            return next((each for each in listed.body["transfers"] if wanted(each)), None)
+
+        found: dict[str, Any] = _until(
+            find,
+            lambda each: each is not None and each["status"] in {"SETTLED", "REJECTED"},
+            "the Pix was not decided",
+        )
+        return found
 
     def _overspend(self) -> None:
         body = {

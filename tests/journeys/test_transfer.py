@@ -237,7 +237,12 @@ def test_the_demo_ends_clean(bank: Environment) -> None:
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert set(result) == {"transfer_id", "status", "acknowledged_ms", "settled_ms", "pix", "audit"}
-    assert result["pix"] == {"status": "SETTLED", "rejected": "payee_account_closed"}
+    assert result["pix"] == {
+        "status": "SETTLED",
+        "rejected": "payee_account_closed",
+        "received": "SETTLED",
+        "returned": "SETTLED",
+    }
     assert set(result["audit"]) == {"ok", "accounts", "transfers", "sum_cents", "drift"}
     assert result["status"] == "SETTLED"
     assert (result["audit"]["ok"], result["audit"]["sum_cents"], result["audit"]["drift"]) == (True, 0, [])
