@@ -4,6 +4,7 @@ import json
 import random
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -190,7 +191,7 @@ class Demo:
         # What no customer here can do: the simulator has another bank's customer pay.
         bacen = Api(self._environment["simulators"]["bacen"]["url"], "nobody")
         body = {"amount_cents": PIX_CENTS, "account": account, "note": "Aluguel"}
-        order = _expect(bacen.post("/simulator/payments", body), 201).body
+        order = expect(bacen.post("/simulator/payments", body), 201).body
         transfer = self._decided(bruno, lambda each: each["end_to_end_id"] == order["order_id"])
         payer = transfer["payer"]
         self._say(
@@ -199,7 +200,7 @@ class Demo:
         )
         path = f"/transfers/{transfer['transfer_id']}/returns"
         giving = {"amount_cents": PIX_CENTS // 2, "reason": "Valor errado"}
-        made = _expect(bruno.client.post(path, giving), 201).body
+        made = expect(bruno.client.post(path, giving), 201).body
         back = self._decided(bruno, lambda each: each["transfer_id"] == made["transfer_id"])
         if (transfer["status"], back["status"]) != ("SETTLED", "SETTLED"):
             raise DemoFailed("the Pix from another bank was not credited, or could not be returned")
@@ -210,10 +211,10 @@ class Demo:
         """One of somebody's transfers, once it is decided."""
 
         def find() -> dict[str, Any] | None:
-            listed = _expect(person.client.get(f"/transfers?account={person.account_id}"), 200)
+            listed = expect(person.client.get(f"/transfers?account={person.account_id}"), 200)
             return next((each for each in listed.body["transfers"] if wanted(each)), None)
 
-        found: dict[str, Any] = _until(
+        found: dict[str, Any] = until(
             find,
             lambda each: each is not None and each["status"] in {"SETTLED", "REJECTED"},
             "the Pix was not decided",

@@ -4,15 +4,10 @@ from typing import Any
 
 import pytest
 
-from apps.catalog import CATALOG
 from environments.local.other_banks import OtherBanks, agree
 from tests.environment import Environment, open_account, until
 from tests.journeys.conftest import Person
 from tests.journeys.other_banks import CLARA, DAVI, linked, paying
-
-RUNS = {each.name for each in CATALOG.services}
-RECEIVES = pytest.mark.skipif("receive_pix" not in RUNS, reason="no worker takes a Pix from another bank yet")
-SENDS = pytest.mark.skipif("send_pix" not in RUNS, reason="no worker sends a Pix to another bank yet")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +61,6 @@ def settled(person: Person, wish: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-@RECEIVES
 @pytest.mark.parametrize("by", ["key", "bank data"])
 def test_money_from_another_bank_arrives_as_an_ordinary_pix(davi: Person, by: str) -> None:
     link = linked(davi)
@@ -93,7 +87,6 @@ def test_money_from_another_bank_arrives_as_an_ordinary_pix(davi: Person, by: st
     assert davi.api.delete(f"/links/{link['link_id']}").status == 204
 
 
-@SENDS
 def test_a_pix_of_ours_is_on_the_account_at_the_other_bank(bank: Environment, davi: Person) -> None:
     there = OtherBanks(bank.description["simulators"]["other_bank"]["url"])
 
