@@ -775,7 +775,8 @@ class _Decision:
         if found.status != self.status:
             return found
         payer = _payer(found, balances)
-        if payer.on_hold < found.amount_cents and not payer.halted:
+        counted = payer.used.holds(found.limit_period, found.amount_cents)
+        if not (counted and payer.on_hold >= found.amount_cents) and not payer.halted:
             # Another worker decided it after the transfer was read and before the balance was.
             return AGAIN
         return self.change(found, balances) or found

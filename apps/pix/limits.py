@@ -92,6 +92,11 @@ class Used:
         """Centavos sent in a period; nothing is known any more of one that another has followed."""
         return dict(self.periods).get(period, 0)
 
+    def holds(self, period: str | None, cents: int) -> bool:
+        """Whether so much can be given back of a period: it counts that much, or is counted no more."""
+        used = dict(self.periods)
+        return period not in used or used[period] >= cents
+
     def plus(self, period: str, cents: int) -> "Used":
         """The same with so much more sent. A period ends the count of the one before it."""
         others = tuple(each for each in self.periods if _limit_of(each[0]) != _limit_of(period))

@@ -36,6 +36,7 @@ POSITIVE, NEGATIVE = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
 class Existing:
     """What exists, for requests that are to be accepted."""
 
+    bank: Environment
     authorization: str
     account_id: str
     tax_id: str
@@ -71,6 +72,20 @@ class Existing:
             case.headers["Idempotency-Key"] = str(uuid.uuid4())
         self._steer_keys(case)
         self._steer_links(case)
+        self._steer_consents(case)
+
+    def _steer_consents(self, case: Case[Any]) -> None:
+        """The same for banks that wish to read here. Each asks anew, since an answer is for good."""
+        if "consent_request_id" in case.path_parameters:
+            asked = other_banks.Reading.asked(self.bank, "aroeira", self.person)
+            case.path_parameters["consent_request_id"] = asked.request_id()
+            if case.method == "POST":
+                case.body = {"decision": "approve", "accounts": [self.account_id]}
+        if "consent_id" in case.path_parameters:
+            other_banks.Reading.asked(self.bank, "aroeira", self.person).agreed_by(self.person)
+            given = self.person.api.get("/consents").body["consents"]
+            standing = next(each for each in given if each["status"] == "AUTHORISED")
+            case.path_parameters["consent_id"] = standing["consent_id"]
 
     def _steer_links(self, case: Case[Any]) -> None:
         """The same for other banks. What can be done once only is done to one that was made for it."""
@@ -134,6 +149,7 @@ def existing(bank: Environment, bruno: Person) -> Existing:
     key = api.post("/keys", {"key_type": "EVP", "account_id": sofia.account_id})
     assert key.status == 201, key.text
     return Existing(
+        bank=bank,
         authorization=str(api._session.headers["Authorization"]),
         account_id=sofia.account_id,
         tax_id=str(sofia.account["tax_id"]),

@@ -236,7 +236,15 @@ def test_the_demo_ends_clean(bank: Environment) -> None:
     done = bank.gobank("demo", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
-    assert set(result) == {"transfer_id", "status", "acknowledged_ms", "settled_ms", "pix", "audit"}
+    assert set(result) == {
+        "transfer_id",
+        "status",
+        "acknowledged_ms",
+        "settled_ms",
+        "pix",
+        "links",
+        "audit",
+    }
     assert result["pix"] == {
         "status": "SETTLED",
         "rejected": "payee_account_closed",

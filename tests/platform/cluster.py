@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi import Output, ResourceOptions
 
 import sizing
-from apps.catalog import CATALOG, WHOLE, Catalog, environment
+from apps.catalog import WHOLE, Catalog, environment
 from environments.graph.evaluation import Graph, evaluate
 from names import AwsNames
 from sizing import Growth
@@ -58,11 +58,6 @@ SETUPS = {
     "whole bank and simulators": Setup(simulators=True),
     "whole bank in a preview": Setup(
         simulators=True, interface_endpoints=False, quota=True, growth=Growth(2, one_partition=True)
-    ),
-    "today's bank": Setup(catalog=CATALOG),
-    "today's bank where simulators are wanted": Setup(catalog=CATALOG, simulators=True, quota=True),
-    "today's bank in a preview": Setup(
-        catalog=CATALOG, simulators=True, quota=True, growth=Growth(1, one_partition=True)
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The whole environment as one graph: dev, prod and a preview, as designed and as the bank runs today."""
+"""The whole environment as one graph: dev, prod and a preview, in update and in preview mode."""
 
 import json
 import re
@@ -39,17 +39,15 @@ ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 
 BOTH_MODES = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 EVERY = pytest.mark.parametrize("name", ALL)
-BANKS = pytest.mark.parametrize("whole", [True, False], ids=["as designed", "today"])
 
 
 # --- what holds of every environment -------------------------------------------------------------
 
 
 @EVERY
-@BANKS
 @BOTH_MODES
-def test_every_resource_takes_what_its_sdk_says(name: str, whole: bool, preview: bool) -> None:
-    found = graph(name, whole=whole, preview=preview)
+def test_every_resource_takes_what_its_sdk_says(name: str, preview: bool) -> None:
+    found = graph(name, preview=preview)
     assert {node.urn: said for node in found if (said := complaints(node))} == {}
     assert found.messages == ()
 
@@ -122,8 +120,8 @@ def test_names_of_one_type_differ(name: str) -> None:
 def test_the_folder_runs_as_pulumi_runs_it() -> None:
     example = EXAMPLES["dev with a domain"]
     by_folder = evaluate(PROGRAM, config=example.config(), stack=example.stack)
-    assert by_folder.fingerprint() == graph("dev with a domain", whole=False).fingerprint()
-    assert by_folder.outputs.keys() == graph("dev with a domain", whole=False).outputs.keys()
+    assert by_folder.fingerprint() == graph("dev with a domain").fingerprint()
+    assert by_folder.outputs.keys() == graph("dev with a domain").outputs.keys()
 
 
 def test_no_module_of_the_program_hides_one_of_python() -> None:
@@ -132,8 +130,8 @@ def test_no_module_of_the_program_hides_one_of_python() -> None:
     assert not (PROGRAM / "__init__.py").exists()
 
 
-def test_the_bank_of_today_is_in_its_cluster() -> None:
-    there = {node.inputs["metadata"]["name"] for node in graph("dev", whole=False).of_type(DEPLOYMENT)}
+def test_every_service_of_the_catalog_is_in_the_cluster_of_dev() -> None:
+    there = {node.inputs["metadata"]["name"] for node in graph("dev").of_type(DEPLOYMENT)}
     assert there == {names.workload(each.name) for each in CATALOG.services if each.kind != "job"}
 
 
@@ -407,15 +405,12 @@ def variations(draw: st.DrawFn) -> dict[str, Any]:
     return {key: draw(value) for key, value in choices.items() if draw(st.booleans())}
 
 
-@given(more=variations(), whole=st.booleans())
-@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_settings_are_refused_before_any_resource_or_give_a_sound_graph(
-    more: dict[str, Any], whole: bool
-) -> None:
+@given(more=variations())
+@hypothesis_settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_settings_are_refused_before_any_resource_or_give_a_sound_graph(more: dict[str, Any]) -> None:
     example = Example("dev", "Pulumi.dev.yaml", {"imageSource": "given", **more})
-    catalog = WHOLE if whole else CATALOG
     try:
-        found = evaluate(lambda: program(example, catalog), config=example.config(catalog), stack="dev")
+        found = evaluate(lambda: program(example, CATALOG), config=example.config(CATALOG), stack="dev")
     except SettingsError:
         # Whose messages are the matter of test_configuration.
         return

@@ -305,7 +305,7 @@ REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole 
             ["egress 'dict' is given to 'account', 'dict_key': one service alone may talk to the DICT"],
         ),
         (
-            cluster.SETUPS["today's bank"],
+            cluster.SETUPS["whole bank and Bacen"],
             {"images": {}, "environment": {}},
             [
                 f"service '{name}' has no {what}"

@@ -157,6 +157,20 @@ def test_nothing_gives_back_more_than_was_used() -> None:
         NOTHING_USED.plus("2026-11-25/day", 100).minus("2026-11-25/day", 101)
 
 
+@pytest.mark.parametrize(
+    ("period", "cents", "holds"),
+    [
+        ("2026-11-25/day", 100, True),
+        ("2026-11-25/day", 101, False),
+        ("2026-11-24/day", 101, True),
+        (None, 101, True),
+    ],
+    ids=["all of it", "more than is there", "of a period that is over", "of none"],
+)
+def test_what_a_period_holds_can_be_given_back(period: str | None, cents: int, holds: bool) -> None:
+    assert NOTHING_USED.plus("2026-11-25/day", 100).holds(period, cents) is holds
+
+
 @pytest.mark.parametrize("given_back", [0, 500], ids=["used", "given back"])
 def test_a_clock_behind_the_others_does_not_bring_a_period_back(given_back: int) -> None:
     ahead = NOTHING_USED.plus("2026-11-26/legal", 500).minus("2026-11-26/legal", given_back)
