@@ -35,7 +35,7 @@ class Deployed:
 
 
 # No longer than its own tests: a whole bank that idles takes half a processor from the others.
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder: Path = tmp_path_factory.mktemp("deployed")
     cloud, example = Cloud(folder), EXAMPLES["dev"]
@@ -58,7 +58,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         cloud.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def people(bank: Deployed) -> list[Person]:
     """Two people, one of whom has paid the other: the smoke test, which everything else here follows."""
     return smoke.run(bank.cluster.gateway_url, bank.cognito)
