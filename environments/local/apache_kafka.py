@@ -91,7 +91,8 @@ def prepare(
     users = {**dict(credentials.values()), ADMIN: admin_password}
     properties.write_text(server_properties(directory / "data", bootstrap, free_port(), users))
     java = ("java", *_JAVA_OPTIONS, "-cp", f"{jars}/*")
-    cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+    # Never with a dash in front: the tool would take it for an option.
+    cluster = "G" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
     _run(
         (*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)),
         directory / "format.log",

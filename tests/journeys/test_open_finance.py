@@ -46,7 +46,7 @@ def test_a_link_is_seen_paid_from_and_let_go(clara: Person) -> None:
 
 @pytest.fixture(scope="module")
 def davi(bank: Environment) -> Person:
-    api = bank.user("davi@example.com")
+    api = bank.user("davi.rocha@example.com")
     return Person(api, open_account(api, DAVI, "Davi Rocha"))
 
 

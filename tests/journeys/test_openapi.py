@@ -139,7 +139,7 @@ class Existing:
 @pytest.fixture(scope="module")
 def existing(bank: Environment, bruno: Person) -> Existing:
     """The account of somebody who opens many more, and a transfer."""
-    api = bank.user("sofia@example.com")
+    api = bank.user("davi.rocha@example.com")
     sofia = Person(api, open_account(api, other_banks.DAVI, "Davi Rocha"))
     answer = pay(sofia, bruno.account_id, 1)
     second = api.post(

@@ -17,7 +17,7 @@ SHOPS_KEY = "11222333000181"
 
 @pytest.fixture(scope="module")
 def rita(bank: Environment) -> Person:
-    api = bank.user("rita@example.com")
+    api = bank.user("rita.sa@example.com")
     return Person(api, open_account(api, cpf(), "Rita Sá"))
 
 

@@ -30,7 +30,11 @@ def held_by(service: str) -> set[tuple[str, str]]:
 
 
 def test_acls_are_what_the_catalog_says_and_nothing_else() -> None:
-    assert held_by("relay_outbox") == {("WRITE", "local-transfers"), ("DESCRIBE", "local-transfers")}
+    assert held_by("relay_outbox") == {
+        ("WRITE", "local-transfers"),
+        ("READ", "local-transfers"),
+        ("DESCRIBE", "local-transfers"),
+    }
     assert held_by("settle_transfers") == {
         ("READ", "local-transfers"),
         ("DESCRIBE", "local-transfers"),
