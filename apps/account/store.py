@@ -48,22 +48,15 @@ class AccountStore:
 
     def owned_by(self, subject: str) -> list[Profile]:
         """The subject's accounts, oldest first. The index may lag behind an opening by moments."""
-        found: list[Profile] = []
-        more: dict[str, Any] = {}
-        while True:
-            answer = dynamo.read(
-                self._client.query,
-                TableName=self._table,
-                IndexName="owner",
-                KeyConditionExpression="#owner = :owner",
-                ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues={":owner": text(subject)},
-                **more,
-            )
-            found += [_profile_of(item) for item in answer["Items"]]
-            if "LastEvaluatedKey" not in answer:
-                return found
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        found = dynamo.pages(
+            self._client,
+            self._table,
+            IndexName="owner",
+            KeyConditionExpression="#owner = :owner",
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues={":owner": text(subject)},
+        )
+        return [_profile_of(item) for item in found]
 
     def balance(self, account_id: str) -> Balance:
         """The balance of an account that has a profile, consistently read."""
@@ -278,9 +271,7 @@ class AccountStore:
         return {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": condition}}
 
     def _get(self, place: dict[str, items.Attribute]) -> dynamo.Item | None:
-        answer = dynamo.read(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
-        item: dynamo.Item | None = answer.get("Item")
-        return item
+        return dynamo.item(self._client, self._table, place)
 
 
 def _profile_key(account_id: str) -> dict[str, items.Attribute]:

@@ -135,11 +135,7 @@ class Refunds:
         }
 
     def _get(self, partition: str, sort: str) -> Item | None:
-        answer = dynamo.read(
-            self._client.get_item, TableName=self._table, Key=_key(partition, sort), ConsistentRead=True
-        )
-        item: Item | None = answer.get("Item")
-        return item
+        return dynamo.item(self._client, self._table, _key(partition, sort))
 
 
 def _credits(lookup: Item) -> tuple[_Credit, ...]:

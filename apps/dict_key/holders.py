@@ -55,11 +55,4 @@ class Holders:
         )
 
     def _get(self, partition: str, sort: str) -> Item | None:
-        answer = dynamo.read(
-            self._client.get_item,
-            TableName=self._table,
-            Key={"pk": {"S": partition}, "sk": {"S": sort}},
-            ConsistentRead=True,
-        )
-        item: Item | None = answer.get("Item")
-        return item
+        return dynamo.item(self._client, self._table, {"pk": {"S": partition}, "sk": {"S": sort}})

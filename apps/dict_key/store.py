@@ -179,27 +179,18 @@ class KeyStore:
         dynamo.write(self._client.put_item, TableName=self._table, Item=item)
 
     def _get(self, place: Attributes) -> dynamo.Item | None:
-        answer = dynamo.read(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
-        item: dynamo.Item | None = answer.get("Item")
-        return item
+        return dynamo.item(self._client, self._table, place)
 
     def _index(self, condition: str, values: Mapping[str, Any]) -> list[dynamo.Item]:
-        found: list[dynamo.Item] = []
-        more: dict[str, Any] = {}
-        while True:
-            answer = dynamo.read(
-                self._client.query,
-                TableName=self._table,
-                IndexName="owner",
-                KeyConditionExpression=condition,
-                ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues=dict(values),
-                **more,
-            )
-            found += answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return found
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        found = dynamo.pages(
+            self._client,
+            self._table,
+            IndexName="owner",
+            KeyConditionExpression=condition,
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues=dict(values),
+        )
+        return list(found)
 
     def _transact(self, actions: list[dict[str, Any]], meanings: Mapping[int, Mapping[str, bool]]) -> None:
         """One transaction, again while others hold its items for a moment. `meanings` say what a condition

@@ -10,7 +10,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -251,6 +251,23 @@ def read(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str,
     raise Unavailable(type(last).__name__) from last
 
 
+def item(client: Client, table: str, place: Item) -> Item | None:
+    """The item at a primary key, consistently read, if there is one. Raises `Unavailable`."""
+    found: Item | None = read(client.get_item, TableName=table, Key=place, ConsistentRead=True).get("Item")
+    return found
+
+
+def pages(client: Client, table: str, **query: Any) -> Iterator[Item]:
+    """All items that a query finds; a page is read once it is needed. Raises `Unavailable`."""
+    more: dict[str, Any] = {}
+    while True:
+        answer = read(client.query, TableName=table, **query, **more)
+        yield from answer["Items"]
+        if "LastEvaluatedKey" not in answer:
+            return
+        more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+
 def read_together(client: Client, keys: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
     """The items at these primary keys, by table, each consistently read; what is not there is left out.
 
@@ -284,6 +301,24 @@ def write(call: Callable[..., Mapping[str, Any]], **request: Any) -> Mapping[str
         if fate == "mistake":
             raise
         raise (Unavailable if fate == "not done" else OutcomeUnknown)(type(error).__name__) from error
+
+
+def put(
+    client: Client,
+    table: str,
+    written: Item,
+    condition: str | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    values: Item | None = None,
+) -> None:
+    """Puts one item, under a condition if one is given. Raises as `write` does."""
+    more: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
+    if names:
+        more["ExpressionAttributeNames"] = names
+    if values:
+        more["ExpressionAttributeValues"] = values
+    write(client.put_item, TableName=table, Item=written, **more)
 
 
 class TableCheck:

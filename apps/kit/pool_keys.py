@@ -48,8 +48,7 @@ def published(client: Client, table: str) -> Fetch:
     """A `fetch` for `Verifier` that reads what `publishing` left for the same URL. Raises `Unavailable`."""
 
     def fetched(url: str) -> Mapping[str, Any]:
-        answer = dynamo.read(client.get_item, TableName=table, Key=_PLACE, ConsistentRead=True)
-        item = answer.get("Item")
+        item = dynamo.item(client, table, _PLACE)
         if item is None or item["url"]["S"] != url:
             raise Unavailable("nobody has published the pool's keys")
         document: Mapping[str, Any] = json.loads(item["document"]["S"])

@@ -19,10 +19,8 @@ class Charges:
 
     def find(self, charge_id: str) -> Charge | None:
         """The charge, consistently read. Raises `Unavailable` or `items.Corrupted`."""
-        answer = dynamo.read(
-            self._client.get_item, TableName=self._table, Key=_key(charge_id), ConsistentRead=True
-        )
-        return _charge_of(answer["Item"]) if "Item" in answer else None
+        item = dynamo.item(self._client, self._table, _key(charge_id))
+        return _charge_of(item) if item is not None else None
 
     def make(self, charge: Charge) -> Charge:
         """Writes the charge, or finds the one that its id has already. Raises `Unavailable` or

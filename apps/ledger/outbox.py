@@ -173,13 +173,8 @@ class Outbox:
 
     def history(self, transfer_id: str, event_id: str) -> Row | None:
         """The row of an event that Kafka took once, or nothing while it still waits."""
-        answer = dynamo.read(
-            self._client.get_item,
-            TableName=self._table,
-            Key=key(f"HIS#{transfer_id}", event_id),
-            ConsistentRead=True,
-        )
-        return _history_row(answer["Item"]) if "Item" in answer else None
+        item = dynamo.item(self._client, self._table, key(f"HIS#{transfer_id}", event_id))
+        return _history_row(item) if item is not None else None
 
     def taken(self, transfer_id: str) -> list[Taken]:
         """Every event of a transfer that Kafka took, and where it is."""
@@ -195,22 +190,15 @@ class Outbox:
     def still_waiting(self, transfer_id: str, shards: int) -> list[Row]:
         """The events of a transfer that Kafka has not taken yet."""
         shard = shard_of(transfer_id, shards)
-        rows: list[Row] = []
-        more: dict[str, Any] = {}
-        while True:
-            answer = dynamo.read(
-                self._client.query,
-                TableName=self._table,
-                KeyConditionExpression="pk = :pk",
-                FilterExpression="transfer_id = :transfer",
-                ExpressionAttributeValues={":pk": text(f"OUT#{shard}"), ":transfer": text(transfer_id)},
-                ConsistentRead=True,
-                **more,
-            )
-            rows += [_row_of(item, shard) for item in answer["Items"]]
-            if "LastEvaluatedKey" not in answer:
-                return rows
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        found = dynamo.pages(
+            self._client,
+            self._table,
+            KeyConditionExpression="pk = :pk",
+            FilterExpression="transfer_id = :transfer",
+            ExpressionAttributeValues={":pk": text(f"OUT#{shard}"), ":transfer": text(transfer_id)},
+            ConsistentRead=True,
+        )
+        return [_row_of(item, shard) for item in found]
 
     def put_back(self, row: Row) -> None:
         """Puts a row where it was, unless it is there."""
@@ -257,10 +245,8 @@ class Outbox:
 
     def lease(self, shard: int) -> Lease | None:
         """The lease of a shard as it stands."""
-        answer = dynamo.read(
-            self._client.get_item, TableName=self._table, Key=_lease_key(shard), ConsistentRead=True
-        )
-        return _lease_of(answer["Item"], shard) if "Item" in answer else None
+        item = dynamo.item(self._client, self._table, _lease_key(shard))
+        return _lease_of(item, shard) if item is not None else None
 
     def take_lease(
         self,

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from apps.kit import dynamo
@@ -361,28 +362,21 @@ class Ledger:
     def due(self, shard: int, limit: int, *, accepted: bool = False) -> list[str]:
         """Ids of undecided transfers whose next look has come: those that are ACCEPTED, or all others. The
         index may lag, so read each again."""
-        found: list[str] = []
-        more: dict[str, Any] = {}
-        while True:
-            answer = dynamo.read(
-                self._client.query,
-                TableName=self._tables.transactions,
-                IndexName="open",
-                KeyConditionExpression="open_shard = :shard AND due_at <= :now",
-                FilterExpression=f"#status {'=' if accepted else '<>'} :accepted",
-                ExpressionAttributeNames={"#status": "status"},
-                ExpressionAttributeValues={
-                    ":shard": text(str(shard)),
-                    ":now": text(rules.iso(self.clock.now())),
-                    ":accepted": text("ACCEPTED"),
-                },
-                Limit=limit,
-                **more,
-            )
-            found += [item["transfer_id"]["S"] for item in answer["Items"]]
-            if len(found) >= limit or "LastEvaluatedKey" not in answer:
-                return found[:limit]
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        found = dynamo.pages(
+            self._client,
+            self._tables.transactions,
+            IndexName="open",
+            KeyConditionExpression="open_shard = :shard AND due_at <= :now",
+            FilterExpression=f"#status {'=' if accepted else '<>'} :accepted",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={
+                ":shard": text(str(shard)),
+                ":now": text(rules.iso(self.clock.now())),
+                ":accepted": text("ACCEPTED"),
+            },
+            Limit=limit,
+        )
+        return [item["transfer_id"]["S"] for item in islice(found, limit)]
 
     def change_status(self, account_id: str, rule: StatusRule, deadline: Deadline) -> tuple[Balance, bool]:
         """Blocks, unblocks, closes or limits an account: gives the balance as it stands then, and whether
@@ -477,9 +471,7 @@ class Ledger:
         return found, balances
 
     def _get(self, table: str, key: dict[str, items.Attribute]) -> dynamo.Item | None:
-        answer = dynamo.read(self._client.get_item, TableName=table, Key=key, ConsistentRead=True)
-        item: dynamo.Item | None = answer.get("Item")
-        return item
+        return dynamo.item(self._client, table, key)
 
     def _put_mark(self, transfer_id: str, seen: Mark | None, mark: Mark) -> Transfer | None:
         ends_at = self.clock.now() + timedelta(days=MARK_DAYS)

@@ -402,9 +402,7 @@ class OpenFinanceStore:
     # --- calls ---
 
     def _get(self, place: Mapping[str, Attribute]) -> Item | None:
-        answer = dynamo.read(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
-        item: Item | None = answer.get("Item")
-        return item
+        return dynamo.item(self._client, self._table, place)
 
     def _put(
         self,
@@ -413,12 +411,7 @@ class OpenFinanceStore:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, Attribute] | None = None,
     ) -> None:
-        more: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
-        if names:
-            more["ExpressionAttributeNames"] = names
-        if values:
-            more["ExpressionAttributeValues"] = values
-        dynamo.write(self._client.put_item, TableName=self._table, Item=item, **more)
+        dynamo.put(self._client, self._table, item, condition, names=names, values=values)
 
     def _partition(self, partition: str, sort: str = "") -> Iterator[Item]:
         condition, values = "pk = :pk", {":pk": text(partition)}
@@ -437,13 +430,7 @@ class OpenFinanceStore:
         )
 
     def _pages(self, **request: Any) -> Iterator[Item]:
-        more: dict[str, Any] = {}
-        while True:
-            answer = dynamo.read(self._client.query, TableName=self._table, **request, **more)
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return dynamo.pages(self._client, self._table, **request)
 
 
 class Customers:
@@ -455,13 +442,8 @@ class Customers:
 
     def cpf(self, subject: str) -> str | None:
         """The CPF of a login, if it has opened an account here as a person."""
-        answer = dynamo.read(
-            self._client.get_item,
-            TableName=self._table,
-            Key=key(f"SUB#{subject}", "BINDING"),
-            ConsistentRead=True,
-        )
-        tax_id: str | None = answer["Item"]["tax_id"]["S"] if "Item" in answer else None
+        binding = dynamo.item(self._client, self._table, key(f"SUB#{subject}", "BINDING"))
+        tax_id: str | None = binding["tax_id"]["S"] if binding is not None else None
         return tax_id if tax_id is not None and len(tax_id) == 11 else None
 
 

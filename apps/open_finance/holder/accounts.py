@@ -123,18 +123,10 @@ class HeldAccounts:
             month = (month - timedelta(days=1)).replace(day=1)
 
     def _get(self, place: dict[str, items.Attribute]) -> Item | None:
-        answer = dynamo.read(self._client.get_item, TableName=self._table, Key=place, ConsistentRead=True)
-        item: Item | None = answer.get("Item")
-        return item
+        return dynamo.item(self._client, self._table, place)
 
     def _pages(self, **request: Any) -> Iterator[Item]:
-        more: dict[str, Any] = {}
-        while True:
-            answer = dynamo.read(self._client.query, TableName=self._table, **request, **more)
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return dynamo.pages(self._client, self._table, **request)
 
 
 def direction(entry: Entry) -> str:

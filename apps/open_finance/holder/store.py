@@ -5,7 +5,7 @@ Secrets (request URIs, codes, tokens) are keys only as digests; what is a custom
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, cast
@@ -211,11 +211,7 @@ class HolderStore:
         return True
 
     def _get(self, partition: str, sort: str) -> Item | None:
-        answer = dynamo.read(
-            self._client.get_item, TableName=self._table, Key=key(partition, sort), ConsistentRead=True
-        )
-        item: Item | None = answer.get("Item")
-        return item
+        return dynamo.item(self._client, self._table, key(partition, sort))
 
     def _put(
         self,
@@ -224,30 +220,17 @@ class HolderStore:
         names: Mapping[str, str] | None = None,
         values: Mapping[str, Attribute] | None = None,
     ) -> None:
-        more: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
-        if names:
-            more["ExpressionAttributeNames"] = names
-        if values:
-            more["ExpressionAttributeValues"] = values
-        dynamo.write(self._client.put_item, TableName=self._table, Item=item, **more)
+        dynamo.put(self._client, self._table, item, condition, names=names, values=values)
 
     def _owned(self, owner: str) -> Iterator[Item]:
-        more: dict[str, Any] = {}
-        while True:
-            answer = dynamo.read(
-                self._client.query,
-                TableName=self._table,
-                IndexName="owner",
-                KeyConditionExpression="#owner = :owner",
-                ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues={":owner": text(owner)},
-                **more,
-            )
-            found: Sequence[Item] = answer["Items"]
-            yield from found
-            if "LastEvaluatedKey" not in answer:
-                return
-            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return dynamo.pages(
+            self._client,
+            self._table,
+            IndexName="owner",
+            KeyConditionExpression="#owner = :owner",
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues={":owner": text(owner)},
+        )
 
 
 def _digest(secret: str) -> str:
