@@ -34,6 +34,8 @@ from workloads import Gateway, NetworkFacts, Workloads, WorkloadsArgs
 
 PREVIEW_REPLICATION = 2
 """Copies of a record in a preview's topics: the smallest base has two brokers."""
+OPERATORS = "operators"
+"""The job that people start; it is in every catalog."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class EnvironmentArgs:
 class Environment(pulumi.ComponentResource):
     """A whole environment of the bank. `outputs` are what its stack exports.
 
-    `api_url`, `user_pool_id`, `app_client_id`, `nat_addresses`, `kubeconfig` (secret), and `base`, for
-    previews to build on, where the base is made here.
+    `api_url`, `user_pool_id`, `app_client_id`, `nat_addresses`, `kubeconfig` (secret), `operators_job` (what
+    `gobank` starts an operator's command by), and `base`, for previews to build on, where the base is made
+    here.
     """
 
     outputs: Mapping[str, pulumi.Input[Any]]
@@ -127,7 +130,7 @@ class Environment(pulumi.ComponentResource):
             delete_unreachable=settings.disposable,
             opts=ResourceOptions(parent=self),
         )
-        Workloads(
+        workloads = Workloads(
             "workloads",
             WorkloadsArgs(
                 catalog=catalog,
@@ -181,6 +184,7 @@ class Environment(pulumi.ComponentResource):
             "app_client_id": client.client_id,
             "kubeconfig": _kubeconfig(base, settings.region),
             "nat_addresses": base.nat_addresses,
+            "operators_job": workloads.jobs[OPERATORS],
         }
         if watched is not None:
             self.outputs = {**self.outputs, "base": base.exported()}

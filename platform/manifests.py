@@ -11,6 +11,10 @@ from sizing import MEMORY_LIMIT_FACTOR, Requests, Scale
 POD_SECURITY_VERSION = "v1.34"
 """The rules of `restricted` are those of this release, also after the cluster has gone on to the next."""
 CPU_TARGET_PERCENT = 70
+JOB_LIMIT_SECONDS = 3600
+"""How long a job may run: a whole audit of a large ledger, or somebody who watches events go by."""
+JOB_KEPT_SECONDS = 600
+"""How long one that has ended stays, where whoever started it could not delete it."""
 
 
 def metadata(namespace: str, workload: str, kind: str, **annotations: str) -> dict[str, Any]:
@@ -63,6 +67,27 @@ def deployment(namespace: str, workload: str, kind: str, scale: Scale, template:
     if scale.fixed:
         spec["replicas"] = scale.low
     return {"metadata": metadata(namespace, workload, kind), "spec": spec}
+
+
+def job(namespace: str, workload: str, kind: str, template: Manifest) -> Manifest:
+    """A Job as it will be created, but for its name and its program's arguments, which each run has its own.
+
+    What fails has found something, or may have done half of it: another try would hide the one and repeat
+    the other.
+    """
+    found = metadata(namespace, workload, kind)
+    del found["name"]
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": found,
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": JOB_LIMIT_SECONDS,
+            "ttlSecondsAfterFinished": JOB_KEPT_SECONDS,
+            "template": template,
+        },
+    }
 
 
 def autoscaler(namespace: str, workload: str, service: Service, scale: Scale) -> Manifest:

@@ -49,6 +49,31 @@ def template(
     """The pod template. Raises `ValueError` for a service without a port: nothing could probe it."""
     if service.port is None:
         raise ValueError(f"service '{service.name}' has no port, so it runs as a job, not in a Deployment")
+    container = {**_container(service, workload, image, variables), **_asked(service, service.port)}
+    found = _pod(service, workload, container)
+    found["spec"]["terminationGracePeriodSeconds"] = STOP_SECONDS + (
+        DRAIN_SECONDS if _is_called(service) else 0
+    )
+    found["spec"]["topologySpreadConstraints"] = [
+        _spread(workload, "topology.kubernetes.io/zone"),
+        _spread(workload, "kubernetes.io/hostname"),
+    ]
+    return found
+
+
+def job_template(
+    service: Service,
+    workload: str,
+    image: pulumi.Input[str],
+    variables: Mapping[str, pulumi.Input[str]],
+) -> Manifest:
+    """The pod template of a program that runs once: as restricted as the others, with nothing to probe."""
+    found = _pod(service, workload, _container(service, workload, image, variables))
+    found["spec"]["restartPolicy"] = "Never"
+    return found
+
+
+def _pod(service: Service, workload: str, container: Manifest) -> Manifest:
     return {
         "metadata": {"labels": labels(workload, service.kind)},
         "spec": {
@@ -56,7 +81,7 @@ def template(
             # Nobody here asks the Kubernetes API; Pod Identity projects a token of its own.
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": STOP_SECONDS + (DRAIN_SECONDS if _is_called(service) else 0),
+            "terminationGracePeriodSeconds": STOP_SECONDS,
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": USER_ID,
@@ -65,11 +90,7 @@ def template(
             },
             # With the usual 5, each look-up of an AWS name first tries four that cannot exist.
             "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
-            "topologySpreadConstraints": [
-                _spread(workload, "topology.kubernetes.io/zone"),
-                _spread(workload, "kubernetes.io/hostname"),
-            ],
-            "containers": [_container(service, workload, service.port, image, variables)],
+            "containers": [container],
             "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": SCRATCH_LIMIT}}],
         },
     }
@@ -78,16 +99,14 @@ def template(
 def _container(
     service: Service,
     workload: str,
-    port: int,
     image: pulumi.Input[str],
     variables: Mapping[str, pulumi.Input[str]],
 ) -> Manifest:
-    container: Manifest = {
+    return {
         "name": workload,
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "env": [{"name": name, "value": variables[name]} for name in sorted(variables)],
-        "ports": [{"name": PORT_NAME, "containerPort": port, "protocol": "TCP"}],
         "resources": {
             "requests": {"cpu": f"{service.cpu_millis}m", "memory": f"{service.memory_mib}Mi"},
             # No limit of CPU: the requests already share it out, and a limit would only slow a pod down
@@ -100,6 +119,13 @@ def _container(
             "readOnlyRootFilesystem": True,
         },
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 (a volume of its own)
+    }
+
+
+def _asked(service: Service, port: int) -> Manifest:
+    """What a container has that others, or at least the kubelet, connect to."""
+    found: Manifest = {
+        "ports": [{"name": PORT_NAME, "containerPort": port, "protocol": "TCP"}],
         # The others begin when this one has passed: a slow start is no reason to be killed.
         "startupProbe": _probe("/livez", period=2, failures=30),
         "livenessProbe": _probe("/livez", period=10, failures=3),
@@ -107,8 +133,8 @@ def _container(
     }
     if _is_called(service):
         # The image has no shell to sleep in; Kubernetes itself can since 1.30.
-        container["lifecycle"] = {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}}
-    return container
+        found["lifecycle"] = {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}}
+    return found
 
 
 def _is_called(service: Service) -> bool:

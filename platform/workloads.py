@@ -46,7 +46,7 @@ class Gateway:
 
 @dataclass(frozen=True)
 class WorkloadsArgs:
-    """`environment` and `images` are by service, and hold every service that has pods.
+    """`environment` and `images` are by service, and hold every service, jobs too.
 
     `egress` are the address ranges of the DICT and the SPI; empty with `simulators`, which stand in for
     them. `quota` bounds the namespace, where it shares a cluster. `ready` must stand before anything comes
@@ -78,8 +78,7 @@ def problems(args: WorkloadsArgs) -> list[str]:
         *_egress_problems(args, catalog),
         *(
             f"service '{name}' has no {what}"
-            for name, service in by_name.items()
-            if service.kind != "job"
+            for name in by_name
             for what, given in (("image", args.images), ("environment", args.environment))
             if name not in given
         ),
@@ -101,8 +100,8 @@ def _egress_problems(args: WorkloadsArgs, catalog: Catalog) -> list[str]:
 
 class Workloads(pulumi.ComponentResource):
     """Makes the namespace and, for each service, its account, policies, Service, Deployment, autoscaler
-    and disruption budget; for a job only account and policies, since it is started on demand. At rest it
-    costs what its pods' requests take of the nodes (`sizing.least`).
+    and disruption budget; for a job only account and policies, since it is started on demand: `jobs` are the
+    manifests to start them by. At rest it costs what its pods' requests take of the nodes (`sizing.least`).
 
     Refuses, with a `ValueError` and before any resource, what `problems` lists. The providers of AWS and
     Kubernetes come through `opts`.
@@ -110,6 +109,7 @@ class Workloads(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
     deployments: Mapping[str, pulumi.Resource]
+    jobs: Mapping[str, Manifest]
 
     def __init__(self, name: str, args: WorkloadsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         if found := problems(args):
@@ -133,6 +133,7 @@ class Workloads(pulumi.ComponentResource):
             self._bounds()
         closed = self._policy("default-deny", "namespace", network_policies.default_deny())
         self.deployments = {}
+        self.jobs = {each.name: self._job(each) for each in self._catalog.services if each.kind == "job"}
         for service in self._catalog.services:
             before = [closed, *self._identity(service)]
             if service.kind != "job":
@@ -238,6 +239,12 @@ class Workloads(pulumi.ComponentResource):
             **manifests.deployment(self._place, workload, service.kind, scale, template),
             opts=self._inside(*before, *self._address(service), *args.associations, *args.stores),
         )
+
+    def _job(self, service: Service) -> Manifest:
+        args, workload = self._args, names.workload(service.name)
+        image, variables = args.images[service.name], args.environment[service.name]
+        template = pods.job_template(service, workload, image, variables)
+        return manifests.job(self._place, workload, service.kind, template)
 
     def _address(self, service: Service) -> list[pulumi.Resource]:
         """The Service of what others call, and the gateway's way in from the load balancer."""

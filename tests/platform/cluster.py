@@ -113,12 +113,12 @@ class Base(pulumi.ComponentResource):
 def args(setup: Setup, base: Base) -> WorkloadsArgs:
     catalog = setup.deployed
     names = AwsNames(catalog, PREFIX, {setting: base.later(f"the {setting}") for setting in SETTINGS})
-    running = [service.name for service in catalog.services if service.kind != "job"]
+    everything = [service.name for service in catalog.services]
     return WorkloadsArgs(
         catalog=setup.catalog,
         prefix=PREFIX,
-        environment={name: environment(catalog, name, names) for name in running},
-        images={name: base.later(f"registry/{name}@sha256:{'0' * 64}") for name in running},
+        environment={name: environment(catalog, name, names) for name in everything},
+        images={name: base.later(f"registry/{name}@sha256:{'0' * 64}") for name in everything},
         network=NetworkFacts(
             vpc_id=base.vpc.id,
             vpc_cidr=base.vpc.cidr_block,

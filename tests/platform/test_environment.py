@@ -146,6 +146,7 @@ def test_a_stack_exports_what_people_need_and_what_previews_build_on() -> None:
         "app_client_id",
         "kubeconfig",
         "nat_addresses",
+        "operators_job",
         "base",
     }
     assert found.secret_outputs == {"kubeconfig"}
@@ -165,7 +166,9 @@ def test_without_a_domain_the_api_is_at_the_load_balancers_name() -> None:
 
 def test_a_preview_exports_no_base_and_is_below_the_wildcard() -> None:
     found = graph("preview")
-    assert set(found.outputs) == {"api_url", "user_pool_id", "app_client_id", "kubeconfig", "nat_addresses"}
+    assert set(found.outputs) == {
+        *("api_url", "user_pool_id", "app_client_id", "kubeconfig", "nat_addresses", "operators_job")
+    }
     assert found.outputs["api_url"] == "https://pr-pix-0a1b2c.preview.dev.bank.com.br"
     assert found.outputs["user_pool_id"] == base_outputs()["user_pool_id"]
 

@@ -1,5 +1,6 @@
 """A pod is restricted, stops without losing a request, and is told what it was given and nothing else."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -129,3 +130,15 @@ def test_variables_are_listed_by_name_so_that_their_order_never_rolls_a_pod() ->
 def test_a_job_is_no_pod_of_a_deployment() -> None:
     with pytest.raises(ValueError, match="service 'operators' has no port, so it runs as a job"):
         template(WHOLE.service("operators"))
+
+
+def test_the_pod_of_a_job_runs_once_and_is_a_workers_but_for_what_probes_and_spreads_it() -> None:
+    job = WHOLE.service("operators")
+    found = pods.job_template(job, "operators", "registry/x@sha256:1", {"LOG": "x"})
+    like = template(replace(job, port=8000, kind="worker"), LOG="x")
+    like["metadata"]["labels"] = pods.labels("operators", "job")
+    del like["spec"]["topologySpreadConstraints"]
+    (container,) = like["spec"]["containers"]
+    for each in ("ports", "startupProbe", "livenessProbe", "readinessProbe"):
+        del container[each]
+    assert found == {**like, "spec": {**like["spec"], "restartPolicy": "Never"}}

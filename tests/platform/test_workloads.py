@@ -317,6 +317,7 @@ REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole 
                     "settle_transfers",
                     "sweep_transfers",
                     "audit_ledger",
+                    "operators",
                     "dict_key",
                     "open_finance",
                     "send_pix",
