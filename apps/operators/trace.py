@@ -2,6 +2,7 @@
 
 What a person wrote is masked; of accounts only their ids show. Log lines join where a folder of them is
 named: one file per service, one JSON object a line, found by the request's id and by the transfer's.
+Without a folder, as on AWS, where they are CloudWatch's and not this role's to read, `not_included` says so.
 """
 
 import hashlib
@@ -44,12 +45,14 @@ class Tracer:
         request_id = found.request_id if isinstance(found, Transfer) else None
         wanted = {transfer_id, *([request_id] if request_id else [])}
         told = list(log_lines(logs, wanted)) if logs is not None else []
+        left_out = [] if logs is not None else ["log"]
         if isinstance(found, Mark):
             return {
                 "transfer_id": transfer_id,
                 "status": "REFUSED",
                 "request_id": None,
                 "timeline": [_refusal(found), *told],
+                "not_included": left_out,
             }
         lines = [*_request(found), *_rail(found), *self._entries(found), *self._events(found), *told]
         return {
@@ -58,6 +61,7 @@ class Tracer:
             "request_id": request_id,
             "original_transfer_id": found.original_transfer_id,
             "timeline": sorted(lines, key=_place),
+            "not_included": left_out,
         }
 
     def _entries(self, transfer: Transfer) -> Iterator[Line]:
@@ -104,6 +108,8 @@ def in_words(story: Mapping[str, object]) -> str:
             if name not in {"at", "what"} and value is not None
         )
         lines.append(f"{line['at'] or '-':<24}  {line['what']:<8}  {rest}")
+    if story["not_included"]:
+        lines.append("log lines: not looked for, since no folder of them was named")
     return "\n".join(lines)
 
 

@@ -190,3 +190,13 @@ def test_a_transfer_that_is_not_there_is_said_to_be_unknown(bank: Bank, transfer
 )
 def test_only_the_first_letter_shows(text: object, shown: object) -> None:
     assert masked(text) == shown
+
+
+def test_a_trace_says_whether_it_looked_for_log_lines(bank: Bank, tmp_path: Path) -> None:
+    payment = pay(bank)
+    bank.transfers.request(payment, soon())
+    assert story(bank, payment.transfer_id)["not_included"] == ["log"]
+    assert "log lines: not looked for" in typed(bank, "trace", payment.transfer_id).text
+    with_logs = ("--logs", str(tmp_path))
+    assert story(bank, payment.transfer_id, *with_logs)["not_included"] == []
+    assert "log lines" not in typed(bank, "trace", payment.transfer_id, *with_logs).text
