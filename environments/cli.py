@@ -29,7 +29,7 @@ operate.join(app)
 @app.callback()
 def gobank(context: typer.Context) -> None:
     """GO Banking on this machine."""
-    if context.invoked_subcommand != "preview":  # the one that works on AWS, with the caller's keys
+    if context.invoked_subcommand not in {"preview", *operate.COMMANDS}:  # these work on AWS too
         processes.forget_ambient()
 
 

@@ -4,13 +4,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from environments.local import jobs
+from environments.aws import operators
+from environments.local import jobs, processes
 from environments.local.lifecycle import NotUp
 from environments.local.state import State, home
-from environments.terminal import not_up
+from environments.terminal import fail, not_up
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
+Stack = Annotated[
+    str | None,
+    typer.Option("--stack", help="On AWS, as a Job: the Pulumi stack whose bank it is; else this machine's"),
+]
 AccountId = Annotated[str, typer.Argument(help="The account's id")]
+COMMANDS = frozenset({"audit", "trace", "accounts", "dead-letters", "events"})
+"""They use the caller's own AWS keys with `--stack`, and without it none of them."""
 
 accounts = typer.Typer(no_args_is_help=True, help="Block, unblock and unfreeze accounts.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Records that no worker could handle.")
@@ -26,38 +33,41 @@ def join(app: typer.Typer) -> None:
     app.add_typer(events, name="events")
 
 
-def audit(*, as_json: AsJson = False) -> None:
+def audit(*, as_json: AsJson = False, stack: Stack = None) -> None:
     """Recompute every balance from its entries. Exit code 1: the ledger is not as it should be."""
-    _operate("audit", as_json=as_json)
+    _operate("audit", as_json=as_json, stack=stack)
 
 
-def trace(transfer_id: Annotated[str, typer.Argument()], *, as_json: AsJson = False) -> None:
+def trace(
+    transfer_id: Annotated[str, typer.Argument()], *, as_json: AsJson = False, stack: Stack = None
+) -> None:
     """Tell a transfer's story: request, entries, events with their offsets, decision, log lines, in order."""
-    _operate("trace", "--logs", str(State(home()).logs), "--", transfer_id, as_json=as_json)
+    logs = ["--logs", str(State(home()).logs)] if stack is None else []
+    _operate("trace", *logs, "--", transfer_id, as_json=as_json, stack=stack)
 
 
 @accounts.command()
-def block(account_id: AccountId, *, as_json: AsJson = False) -> None:
+def block(account_id: AccountId, *, as_json: AsJson = False, stack: Stack = None) -> None:
     """Let an account neither pay nor be paid; what is held already still goes its way."""
-    _operate("accounts", "block", "--", account_id, as_json=as_json)
+    _operate("accounts", "block", "--", account_id, as_json=as_json, stack=stack)
 
 
 @accounts.command()
-def unblock(account_id: AccountId, *, as_json: AsJson = False) -> None:
+def unblock(account_id: AccountId, *, as_json: AsJson = False, stack: Stack = None) -> None:
     """End a block."""
-    _operate("accounts", "unblock", "--", account_id, as_json=as_json)
+    _operate("accounts", "unblock", "--", account_id, as_json=as_json, stack=stack)
 
 
 @accounts.command()
-def unfreeze(account_id: AccountId, *, as_json: AsJson = False) -> None:
+def unfreeze(account_id: AccountId, *, as_json: AsJson = False, stack: Stack = None) -> None:
     """Let an account that the auditor froze move again, if its audit is clean. Exit code 1: it is not."""
-    _operate("accounts", "unfreeze", "--", account_id, as_json=as_json)
+    _operate("accounts", "unfreeze", "--", account_id, as_json=as_json, stack=stack)
 
 
 @dead_letters.command(name="list")
-def list_dead_letters(*, as_json: AsJson = False) -> None:
+def list_dead_letters(*, as_json: AsJson = False, stack: Stack = None) -> None:
     """All dead letters, oldest first."""
-    _operate("dead-letters", "list", as_json=as_json)
+    _operate("dead-letters", "list", as_json=as_json, stack=stack)
 
 
 @dead_letters.command()
@@ -66,9 +76,16 @@ def show(
     *,
     raw: Annotated[bool, typer.Option("--raw", help="Every byte as it was, in base64")] = False,
     as_json: AsJson = False,
+    stack: Stack = None,
 ) -> None:
     """One dead letter: its data, headers, where it stood, and why it left."""
-    _operate("dead-letters", "show", *(["--raw"] if raw else []), "--", letter_id, as_json=as_json)
+    if raw and stack is not None:
+        fail(
+            "--raw: not with --stack. What a Job prints stays in the cluster's logs, and this masks nothing."
+        )
+    _operate(
+        "dead-letters", "show", *(["--raw"] if raw else []), "--", letter_id, as_json=as_json, stack=stack
+    )
 
 
 @dead_letters.command()
@@ -76,9 +93,10 @@ def replay(
     letter_ids: Annotated[list[str], typer.Argument(help="PARTITION:OFFSET, as `list` says")],
     *,
     as_json: AsJson = False,
+    stack: Stack = None,
 ) -> None:
     """Put original records back on their topic, once what they died of is mended."""
-    _operate("dead-letters", "replay", "--", *letter_ids, as_json=as_json)
+    _operate("dead-letters", "replay", "--", *letter_ids, as_json=as_json, stack=stack)
 
 
 @events.command(name="tail")
@@ -87,18 +105,22 @@ def tail_events(
     lines: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many of the last events")] = 20,
     follow: Annotated[bool, typer.Option("-f", help="Go on as new events come")] = False,
     as_json: AsJson = False,
+    stack: Stack = None,
 ) -> None:
     """Show the newest events of the topic."""
     arguments = ["events", "tail", "-n", str(lines), *(["-f"] if follow else [])]
-    _operate(*arguments, as_json=as_json)
+    _operate(*arguments, as_json=as_json, stack=stack)
 
 
-def _operate(*arguments: str, as_json: bool) -> NoReturn:
+def _operate(*arguments: str, as_json: bool, stack: str | None) -> NoReturn:
     """Runs an operators' command with their role's keys, and ends as it ends."""
     if as_json:
         # Before the `--` that keeps an id from being read as an option.
         place = arguments.index("--") if "--" in arguments else len(arguments)
         arguments = (*arguments[:place], "--json", *arguments[place:])
+    if stack is not None:
+        raise typer.Exit(operators.operated(stack, arguments))
+    processes.forget_ambient()
     try:
         raise typer.Exit(jobs.show(State(home()), "operators", arguments))
     except NotUp:

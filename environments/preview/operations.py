@@ -57,13 +57,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Standing:
-    """A preview that is up, and what the base exports."""
+    """A preview that is up, and what it exports."""
 
     record: Record
     outputs: Mapping[str, Any]
-    configuration: Mapping[str, Any]
-    base: Mapping[str, Any]
-    resources: Mapping[str, Any]
 
 
 class Previews:
@@ -149,7 +146,7 @@ class Previews:
         cost = usd_a_day(resources, str(plan.configuration["aws:region"]))
         record = replace(plan.record.entering("up", self._now()), url=str(outputs["api_url"]), usd_a_day=cost)
         self._stacks.note(record, plan.record)
-        return Standing(record, outputs, plan.configuration, plan.base, resources)
+        return Standing(record, outputs)
 
     def down(self, name: str, branch: str | None) -> Sequence[str]:
         """Takes a preview away and shows that it is; gives what AWS still lists. Raises `Failed`.

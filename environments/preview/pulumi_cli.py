@@ -16,7 +16,7 @@ from environments.preview.names import Refused
 
 OLDEST = "3.259.0"
 MISSING = (
-    f"Previews need the Pulumi CLI, {OLDEST} or newer, and there is no `pulumi` on PATH. Install it "
+    f"Stacks need the Pulumi CLI, {OLDEST} or newer, and there is no `pulumi` on PATH. Install it "
     "(https://www.pulumi.com/docs/install), or build it with `make .tools/bin/pulumi`."
 )
 
@@ -57,6 +57,11 @@ class PulumiCli:
     def outputs(self, folder: Path, stack: str) -> dict[str, Any]:
         """What a stack exports; secrets are blanked out."""
         return dict(json.loads(self.run(folder, "stack", "output", "--json", "--stack", stack)))
+
+    def revealed(self, folder: Path, stack: str) -> dict[str, Any]:
+        """What a stack exports, secrets in plain."""
+        found = self.run(folder, "stack", "output", "--json", "--show-secrets", "--stack", stack)
+        return dict(json.loads(found))
 
     def cancel(self, folder: Path, stack: str) -> None:
         """Takes the lock of a stack away."""

@@ -3,12 +3,12 @@
 It goes in where customers do. The people are made for it and deleted after it, whatever happened between.
 """
 
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from environments.clock import Clock
 from environments.local.demo import cpf
 from environments.preview.users import Pool, password
 
@@ -71,14 +71,6 @@ class Verdict:
         missing = [step.what for step in self.steps if step.outcome == "not run"]
         word = "passed" if self.passed else "FAILED"
         return f"smoke test {word}" + (f"; not run: {', '.join(missing)}" if missing else "")
-
-
-@dataclass
-class Clock:
-    """Time, for waiting."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass

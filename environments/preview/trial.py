@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from apps.catalog import CATALOG
+from environments.clock import Clock
 from environments.local.api import Api
-from environments.preview import audit_job, bank
-from environments.preview.smoke import Clock, NotRun, Smoke, Step, Verdict
+from environments.preview.audit_job import audited
+from environments.preview.smoke import Smoke, Step, Verdict
 from environments.preview.users import Pool, pool
 
 if TYPE_CHECKING:
@@ -26,16 +26,5 @@ def tried(url: str, users: Pool, audit: Callable[[], str], say: Say) -> Verdict:
 def trial(standing: "Standing", say: Say) -> Verdict:
     """How a preview that is up does; its auditor runs in its own cluster."""
     outputs = standing.outputs
-
-    def audited() -> str:
-        name = standing.record.name
-        try:
-            image = audit_job.image(standing.configuration, standing.resources)
-        except LookupError as missing:
-            raise NotRun(str(missing)) from None
-        variables = bank.operators_variables(standing.configuration, standing.base, name)
-        job = audit_job.manifest(CATALOG, name, audit_job.job_name(), image, variables)
-        return audit_job.audit(job, str(outputs["kubeconfig"]), Clock())
-
     users = pool(str(outputs["user_pool_id"]), str(outputs["app_client_id"]))
-    return tried(standing.record.url, users, audited, say)
+    return tried(standing.record.url, users, lambda: audited(outputs), say)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from environments.clock import Clock
 from environments.preview.smoke import (
     READY_SECONDS,
     SETTLE_SECONDS,
     Broken,
-    Clock,
     NotRun,
     Smoke,
     Step,
