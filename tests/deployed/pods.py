@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from environments.aws.job import run_of
 from environments.graph.answers import REGION
 from environments.graph.evaluation import Graph, Node
 
@@ -34,9 +35,13 @@ class Probe:
     patience_seconds: float
 
 
+NO_PROBE = Probe("", 0, 0.0)
+"""Of a Job: nobody asks it anything."""
+
+
 @dataclass(frozen=True)
 class Pod:
-    """A pod of a Deployment with its one container, as its manifest says."""
+    """A pod of a Deployment or a Job with its one container, as its manifest says."""
 
     workload: str
     namespace: str
@@ -82,7 +87,7 @@ def pods(graph: Graph) -> dict[str, Pod]:
 
 
 def pod_of(manifest: Mapping[str, Any]) -> Pod:
-    """A Deployment's pod. Raises `LookupError` when its probe asks a port that no container has."""
+    """A Deployment's or a Job's pod. `LookupError` when its probe asks a port that no container has."""
     template = manifest["spec"]["template"]
     spec = template["spec"]
     (container,) = spec["containers"]
@@ -108,6 +113,8 @@ def pod_of(manifest: Mapping[str, Any]) -> Pod:
 
 
 def _probe(container: Mapping[str, Any], kind: str) -> Probe:
+    if "ports" not in container:
+        return NO_PROBE
     probe = container[kind]
     asked = probe["httpGet"]["port"]
     ports = {each["name"]: each["containerPort"] for each in container["ports"]}
@@ -117,17 +124,9 @@ def _probe(container: Mapping[str, Any], kind: str) -> Probe:
     return Probe(probe["httpGet"]["path"], ports[asked], patience)
 
 
-def job(graph: Graph, like: Pod, service: str, variables: Mapping[str, str], *arguments: str) -> Pod:
-    """A pod of a job: no manifest of the graph says it, so it is as another pod, but for what is its own."""
-    (image,) = [node for node in graph.of_type(IMAGE) if node.inputs["buildArgs"]["SERVICE"] == service]
-    return replace(
-        like,
-        workload=service,
-        service_account=service,
-        image=(image.outputs or {})["ref"],
-        variables=variables,
-        arguments=arguments,
-    )
+def job(graph: Graph, *arguments: str) -> Pod:
+    """The pod of an operators' command, as `gobank` asks for it by what the stack exports."""
+    return pod_of(run_of(graph.outputs["operators_job"], "operators", arguments))
 
 
 def build_arguments(graph: Graph, image: str) -> dict[str, str]:

@@ -16,8 +16,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from apps.catalog import CATALOG, environment
-from environments.local.names import LocalNames
+from apps.catalog import CATALOG
 from tests.deployed import mapping, smoke
 from tests.deployed.cluster import Cluster, MskRefuses, NeverReady, Running, end, ready
 from tests.deployed.conftest import Deployed
@@ -69,15 +68,9 @@ def test_people_use_the_bank_that_the_graph_describes(
 
 
 def test_the_ledger_adds_up_by_the_operators_image_and_role(bank: Deployed, people: list[Person]) -> None:
-    audit = bank.cluster.running["audit-ledger"].pod
-    told = environment(CATALOG, "operators", LocalNames({}, dict.fromkeys(CATALOG.settings, "")))
-    # What is the same for every service is as the manifests have it; what it does is its own.
-    common = {
-        name: value for each in bank.cluster.running.values() for name, value in each.pod.variables.items()
-    }
-    own = {name: told[name] for name in told if name in {"KAFKA_PRODUCES", "KAFKA_READS"}}
-    variables = {name: common.get(name, "") for name in told} | own | {"SERVICE": "operators"}
-    pod = job(bank.graph, audit, "operators", variables, "audit", "--json")
+    pod = job(bank.graph, "audit", "--json")
+    assert (pod.user, pod.read_only, pod.privileged) == (10001, True, False)
+    assert role(bank.graph, pod.namespace, pod.service_account) is not None
     code, said = bank.cluster.run_to_end(pod, "operators", bank.graph)
     report = json.loads(said)
     assert (code, report["ok"], report["sum_cents"], report["drift"]) == (0, True, 0, [])
