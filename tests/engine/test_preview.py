@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from apps.catalog import CATALOG
+from environments.aws import operators
 from environments.preview import tag_files
 from environments.preview.locks import Machine
 from environments.preview.names import Refused, stack_name
@@ -117,6 +118,7 @@ class Life:
     things_when_planned: list[str]
     things: list[str]
     outputs: Mapping[str, Any]
+    operators: tuple[Mapping[str, Any], str]
     record: Record
     tags: Mapping[str, str]
     tags_in_files: Mapping[str, Mapping[str, str]]
@@ -142,6 +144,7 @@ def life(site: Site) -> Life:
     record = site.previews.listed().record(NAME)
     assert record is not None, done
     outputs = site.stacks.cli.outputs(site.stacks.folder("all"), NAME)
+    job = operators.outputs(NAME, site.stacks.cli, site.stacks.folder("all"))
     tags = site.stacks.cli.tags(site.stacks.folder("all"), NAME)
     read = tag_files.reader(site.backend)
     assert read is not None
@@ -167,6 +170,7 @@ def life(site: Site) -> Life:
         planned,
         things,
         outputs,
+        job,
         record,
         tags,
         tags_in_files,
@@ -203,6 +207,9 @@ def test_a_dry_run_makes_nothing(life: Life) -> None:
 def test_a_branch_gets_a_bank_of_its_own_on_the_base(life: Life) -> None:
     assert life.outputs["api_url"] == f"https://{NAME}.preview.dev.bank.com.br"
     assert life.outputs["user_pool_id"] == base_outputs()["user_pool_id"]
+    job, kubeconfig = life.operators
+    assert (job["kind"], job["metadata"]["namespace"]) == ("Job", NAME)
+    assert json.loads(kubeconfig)["kind"] == "Config", "a secret, in plain for whoever may read it"
     assert life.record.usd_a_day is not None
     assert 0 < life.record.usd_a_day < 1
     assert any(each.startswith("aws:dynamodb/table:Table") and NAME in each for each in life.things)
