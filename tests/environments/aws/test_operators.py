@@ -255,7 +255,12 @@ def test_what_the_readmes_show_is_taken(monkeypatch: pytest.MonkeyPatch, documen
         if line.startswith("$ ./gobank") and "--stack" in line
     ]
     asked: list[str] = []
-    monkeypatch.setattr(operators, "operated", lambda stack, _arguments: asked.append(stack) or 0)
+
+    def operated(stack: str, _arguments: Sequence[str]) -> int:
+        asked.append(stack)
+        return 0
+
+    monkeypatch.setattr(operators, "operated", operated)
     assert [CliRunner().invoke(app, typed).exit_code for typed in shown] == [0, 0]
     assert asked == ["dev", "pr-feature-pix-por-9f0e9b"]
 
