@@ -25,8 +25,8 @@ up: .venv/local ## Start the bank on this machine
 down: .venv/local ## Stop it
 	@$(GOBANK) down
 
-# A file's tests stay together: many share an environment. Each brings up to 0.7 GiB up, so four at most.
-PYTEST := $(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+# What shares an environment stays together (tests/conftest.py). Each brings up to 0.7 GiB up, so four at most.
+PYTEST := $(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 test: .venv/dev ## Run every test
 	@$(PYTEST)

@@ -7,7 +7,25 @@ from pathlib import Path
 import pytest
 from pytest_socket import disable_socket, enable_socket
 
-UNIT = {Path(__file__).parent / "apps", Path(__file__).parent / "platform"}
+HERE = Path(__file__).parent
+UNIT = {HERE / "apps", HERE / "platform"}
+LONG_FIRST = ("simulator", "chaos", "engine", "environments", "deployed", "journeys")
+"""Folders in the order in which workers take their tests; all others come after them, so that at the end none
+waits for one long file of another's."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long ones first; and what shares an environment stays with one worker: a file, and all journeys."""
+
+    def folder(item: pytest.Item) -> str:
+        return item.path.relative_to(HERE).parts[0]
+
+    places = {name: place for place, name in enumerate(LONG_FIRST)}
+    items.sort(key=lambda item: places.get(folder(item), len(places)))
+    for item in items:
+        if folder(item) != "simulator":  # each of its tests stands alone
+            shared = "journeys" if folder(item) == "journeys" else str(item.path.relative_to(HERE))
+            item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(autouse=True)

@@ -165,6 +165,13 @@ def test_two_runs_do_not_change_one_thing_at_a_time(name: str) -> None:
         assert concurrency["cancel-in-progress"] is False, "an update that is killed leaves a lock"
 
 
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_command_that_fails_in_a_pipe_fails_its_job(name: str) -> None:
+    """GitHub's own shell has no pipefail; `bash`, named, has."""
+    assert WORKFLOWS[name]["defaults"] == {"run": {"shell": "bash"}}
+    assert all("shell" not in step for job in JOBS for step in job.content["steps"])
+
+
 @pytest.mark.parametrize("job", JOBS, ids=str)
 def test_no_script_is_put_together_from_what_strangers_write(job: Job) -> None:
     for script in job.scripts:

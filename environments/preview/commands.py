@@ -25,7 +25,7 @@ from environments.preview.stacks import Failed, Stacks
 if TYPE_CHECKING:
     from environments.preview.engine import Engine
     from environments.preview.estimate import Estimate
-    from environments.preview.operations import Previews, Standing
+    from environments.preview.operations import Changes, Previews, Standing
 
 app = typer.Typer(no_args_is_help=True, help="A bank for a branch on AWS, on a base that others share.")
 said = Console(stderr=True, soft_wrap=True)
@@ -245,8 +245,13 @@ def _say_up(standing: "Standing") -> None:
     )
 
 
-def _say_rehearsed(name: str, found: "Estimate | None") -> None:
-    if found is None:
+def _say_rehearsed(name: str, found: "Estimate | Changes") -> None:
+    from environments.preview.operations import Changes  # noqa: PLC0415 (slow to import)
+
+    if isinstance(found, Changes):
+        for step in found.steps:
+            shown.print(f"  {step}", highlight=False, markup=False)
+        shown.print(f"{name} is there: {len(found.steps) or 'no'} resources would change.", highlight=False)
         return
     for kind, count in found.types.items():
         shown.print(f"  + {count} {kind}", highlight=False)

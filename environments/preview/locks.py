@@ -2,7 +2,8 @@
 
 A bucket or a folder as backend keeps a lock as a file without an end, so an update that was killed leaves
 one behind. It is ours to cancel when it was made by this user on this machine and its process is gone.
-Everybody else's is only named: a second update beside a running one would break the stack.
+Everybody else's is only named: a second update beside a running one would break the stack. A sweep cancels
+also those that are older than any update takes: a machine of CI that was killed never comes back to its own.
 """
 
 import getpass
@@ -65,6 +66,11 @@ def holders(message: str) -> list[Holder]:
 def stale(found: Sequence[Holder], machine: Machine) -> bool:
     """Whether all of them were ours and are gone."""
     return bool(found) and all(_gone(each, machine) for each in found)
+
+
+def abandoned(found: Sequence[Holder], before: datetime) -> bool:
+    """Whether all of them are from a time before: whoever made them has been ended since."""
+    return bool(found) and all(each.since < before for each in found)
 
 
 def named(stack: str, found: Sequence[Holder]) -> str:

@@ -19,7 +19,7 @@ from environments.preview.record import Record, is_of
 from environments.preview.remains import CannotTell
 from environments.preview.settings import PROJECT, Wanted, base_configuration, preview_configuration
 from environments.preview.stacks import Failed, Listed, Stacks
-from environments.preview.sweep import Due, Seen, due, unknown
+from environments.preview.sweep import PATIENCE, Due, Seen, due, unknown
 
 if TYPE_CHECKING:
     from environments.preview.estimate import Estimate
@@ -61,6 +61,13 @@ class Standing:
 
     record: Record
     outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an update would do to a stack that is there: the engine's steps, as it tells them."""
+
+    steps: Sequence[str]
 
 
 class Previews:
@@ -107,23 +114,24 @@ class Previews:
             expires=ends,
             priority=number,
             url=f"https://{name}{base['host_suffix']}",
-            published=asked.branch in (asked.branches or ()),
+            published=_published(asked, before),
             state="creating",
             since=now,
             usd_a_day=before.usd_a_day if before else None,
         )
         return Planned(record, before, configuration, base, name in listed.stacks)
 
-    def rehearsed(self, plan: Planned) -> "Estimate | None":
-        """What `up` would make of a stack that is not there; of one that is, the engine says it itself."""
+    def rehearsed(self, plan: Planned) -> "Estimate | Changes":
+        """What `up` would make of a stack that is not there, and do to one that is."""
         from environments.preview.estimate import drawn  # noqa: PLC0415 (slow to import)
 
         name = plan.record.name
         if not plan.exists:
             return drawn(plan.record, plan.configuration, plan.base)
         folder = self._stacks.prepared(name, plan.configuration)
-        self._work(name, lambda: self._stacks.engine().preview(folder, name, self._say), "be previewed")
-        return None
+        steps: list[str] = []
+        self._work(name, lambda: self._stacks.engine().preview(folder, name, steps.append), "be previewed")
+        return Changes(tuple(steps))
 
     def up(self, plan: Planned) -> Standing:
         """Brings it up, whatever state it was in. Raises `Failed`."""
@@ -173,7 +181,7 @@ class Previews:
         for each in [] if dry_run else found:
             self._say(f"{each.name}: {each.reason}")
             try:
-                self._removed(each.name, listed.record(each.name))
+                self._removed(each.name, listed.record(each.name), self._now() - PATIENCE)
             except (Failed, Refused) as failed:
                 failures.append(str(failed))
         return found, unknown(seen), failures
@@ -182,20 +190,27 @@ class Previews:
         """All that there is."""
         return self._stacks.listed()
 
-    def _removed(self, name: str, record: Record | None) -> None:
+    def _removed(self, name: str, record: Record | None, abandoned: datetime | None = None) -> None:
         engine = self._stacks.engine()
         folder = self._stacks.prepared(name, DESTROYED)
         if record is not None and record.state != "removing":
             self._stacks.note(record.entering("removing", self._now()), record)
-        self._recovered(engine, record, name, folder)
+        self._recovered(engine, record, name, folder, abandoned)
         again = f"Take it down again: gobank preview down --stack {name}"
-        self._work(name, lambda: engine.destroy(folder, name, self._say), "be taken down", again)
+        self._work(name, lambda: engine.destroy(folder, name, self._say), "be taken down", again, abandoned)
         try:
             self._stacks.forget(name)
         except PulumiFailed as failed:
             raise Failed(f"{name} is empty and cannot be forgotten: {failed}\n{again}") from None
 
-    def _recovered(self, engine: Engine, record: Record | None, name: str, folder: Path) -> None:
+    def _recovered(
+        self,
+        engine: Engine,
+        record: Record | None,
+        name: str,
+        folder: Path,
+        abandoned: datetime | None = None,
+    ) -> None:
         def arns() -> Sequence[str]:
             try:
                 return () if record is None else self._left(name, _region(record, self._root))
@@ -203,7 +218,12 @@ class Previews:
                 self._say(str(reason))
                 return ()
 
-        lost = self._work(name, lambda: engine.recover(folder, name, self._say, arns), "be recovered")
+        lost = self._work(
+            name,
+            lambda: engine.recover(folder, name, self._say, arns),
+            "be recovered",
+            abandoned=abandoned,
+        )
         for each in lost:
             self._say(f"may exist on AWS beside the state, left by a killed run: {each}")
 
@@ -218,11 +238,26 @@ class Previews:
         self._stacks.note(moved, plan.record)
         return replace(plan, record=moved, configuration=configuration)
 
-    def _work(self, name: str, work: Callable[[], Any], what: str, then: str = "") -> Any:
+    def _work(
+        self,
+        name: str,
+        work: Callable[[], Any],
+        what: str,
+        then: str = "",
+        abandoned: datetime | None = None,
+    ) -> Any:
         try:
-            return self._stacks.unlocked(name, work, self._say)
+            return self._stacks.unlocked(name, work, self._say, abandoned)
         except PulumiFailed as failed:
             raise Failed(f"{name} could not {what}: {failed}\n{then}".rstrip()) from None
+
+
+def _published(asked: Asked, before: Record | None) -> bool:
+    """Whether the branch has been at the remote. One with a pull request has, and one that had been stays so
+    when the remote cannot be asked: a job of CI may have no right to."""
+    if asked.branches is not None:
+        return asked.branch in asked.branches
+    return bool(asked.pr) or (before is not None and before.published)
 
 
 def _same_branch(listed: Listed, name: str, branch: str) -> Record | None:

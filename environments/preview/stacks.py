@@ -9,6 +9,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,15 +141,23 @@ class Stacks:
             new.replace(path)
         return folder
 
-    def unlocked(self, name: str, work: Callable[[], Any], say: Callable[[str], None]) -> Any:
-        """Does the work; once more when all that is in its way is a lock of ours that nobody holds."""
+    def unlocked(
+        self,
+        name: str,
+        work: Callable[[], Any],
+        say: Callable[[str], None],
+        abandoned: datetime | None = None,
+    ) -> Any:
+        """Does the work; once more when all that is in its way is a lock of ours that nobody holds, or
+        anybody's from before `abandoned`."""
         try:
             return work()
         except PulumiFailed as failed:
             if not locks.locked(str(failed)):
                 raise
             found = locks.holders(str(failed))
-            if not locks.stale(found, self.machine):
+            given_up = abandoned is not None and locks.abandoned(found, abandoned)
+            if not given_up and not locks.stale(found, self.machine):
                 raise Failed(locks.named(name, found)) from None
             say(f"released the lock of a killed run ({found[0]})")
             self.cli.cancel(self.folder(name), name)

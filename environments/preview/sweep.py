@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from environments.preview.names import Refused, stack_name
 from environments.preview.record import Record
+from environments.preview.settings import PROJECT
 
 PATIENCE = timedelta(hours=2)
 """No `up` and no `down` of a preview takes as long."""
@@ -57,7 +58,8 @@ def _reason(
         return f"its time is over since {record.expires:%Y-%m-%d %H:%M} UTC"
     if alive is not None and record.published and record.name not in alive:
         return f"its branch {record.branch} is gone"
-    if record.base.rpartition("/")[2] not in stacks:
+    _, project, stack = record.base.split("/")
+    if project == PROJECT and stack not in stacks:  # of another project's stacks nothing is known here
         return f"its base {record.base} is gone"
     if record.state != "up" and now - record.since > PATIENCE:
         return f"it is stuck: {record.state} since {record.since:%Y-%m-%d %H:%M} UTC"

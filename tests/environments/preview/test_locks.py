@@ -1,10 +1,10 @@
 """Whose a lock is, and whether it is nobody's any more."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from environments.preview.locks import Holder, Machine, holders, locked, named, stale
+from environments.preview.locks import Holder, Machine, abandoned, holders, locked, named, stale
 
 SINCE = datetime(2026, 11, 25, 11, tzinfo=UTC)
 MESSAGE = """error: the stack is currently locked by 2 lock(s). Either wait for the other process(es) to end \
@@ -70,3 +70,11 @@ def test_this_machine_knows_its_own_processes() -> None:
 
     assert machine.began(os.getpid()) is not None
     assert machine.began(2**22 + 1) is None
+
+
+def test_a_lock_is_abandoned_when_all_who_hold_it_are_from_before() -> None:
+    later = Holder("", "runner-1", 1, SINCE + timedelta(hours=1))
+    assert abandoned([OURS], SINCE + timedelta(seconds=1))
+    assert not abandoned([OURS], SINCE)
+    assert not abandoned([OURS, later], SINCE + timedelta(seconds=1))
+    assert not abandoned([], SINCE), "a backend that does not tell"

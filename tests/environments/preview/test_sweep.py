@@ -50,6 +50,10 @@ def test_what_is_due_goes_and_it_is_said_why(what: Seen, says: str) -> None:
         pytest.param(seen({"expires": LATER + timedelta(seconds=1)}), id="a second is left"),
         pytest.param(seen(branches=None), id="the remote cannot be asked"),
         pytest.param(seen(branches=set()), id="a remote without branches was not read"),
+        pytest.param(
+            seen({"base": "organization/another/dev"}, stacks={stack_name(BRANCH)}),
+            id="a base of another project, whose stacks are not known here",
+        ),
         pytest.param(seen({"published": False}, branches={"main"}), id="its branch was never pushed"),
         pytest.param(
             seen({"state": "creating", "since": LATER - timedelta(minutes=5)}), id="it is coming up"
