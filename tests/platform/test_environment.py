@@ -39,6 +39,7 @@ ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 
 BOTH_MODES = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 EVERY = pytest.mark.parametrize("name", ALL)
+JOBS = {"operators", "repair-ledger"}
 
 
 # --- what holds of every environment -------------------------------------------------------------
@@ -247,7 +248,7 @@ def test_pods_start_with_their_rights_tables_topics_and_network_rules(name: str)
     for pod in pods:
         own = policies.pop(pod.inputs["metadata"]["name"])
         assert found.depends(pod, own), pod.urn
-    everyones = [policies[name] for name in policies if name != "operators"]
+    everyones = [policies[name] for name in policies if name not in JOBS]
     assert needs(found, pods, everyones) == []
     ours = [node for node in found.of_type(ASSOCIATION) if node.inputs["namespace"] != "kube-system"]
     services = [node for node in ours if "amazon-cloudwatch" not in str(node.inputs["namespace"])]
