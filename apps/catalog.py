@@ -670,6 +670,23 @@ WHOLE = checked(
                 module="apps.operators.main",
             ),
             Service(
+                "repair_ledger",
+                kind="job",
+                port=None,
+                replicas=0,
+                cpu_millis=250,
+                memory_mib=256,
+                # Apart from `operators`: only after a restore may anybody write all that it writes.
+                tables=(
+                    _access("accounts", "PutItem", "Scan", "UpdateItem"),
+                    _access("transactions", "PutItem", "Scan", "UpdateItem"),
+                    _access("events", "GetItem", "PutItem", "Scan"),
+                ),
+                egress=_AWS,
+                settings=frozenset({"hold_minutes", "outbox_shards"}),
+                module="apps.operators.repair_ledger",
+            ),
+            Service(
                 "dict_key",
                 kind="api",
                 port=8003,

@@ -1,14 +1,15 @@
 """The operators' commands: each runs as a job of the environment, with the operators' own keys."""
 
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
 
 from environments.aws import operators
-from environments.local import jobs, processes
+from environments.local import jobs, lifecycle, processes
 from environments.local.lifecycle import NotUp
 from environments.local.state import State, home
-from environments.terminal import fail, not_up
+from environments.terminal import fail, not_up, said
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
 Stack = Annotated[
@@ -22,6 +23,7 @@ COMMANDS = frozenset({"audit", "trace", "accounts", "dead-letters", "events"})
 accounts = typer.Typer(no_args_is_help=True, help="Block, unblock and unfreeze accounts.")
 dead_letters = typer.Typer(no_args_is_help=True, help="Records that no worker could handle.")
 events = typer.Typer(no_args_is_help=True, help="The topic of transfers.")
+services = typer.Typer(no_args_is_help=True, help="The bank's services, apart from what they stand on.")
 
 
 def join(app: typer.Typer) -> None:
@@ -31,11 +33,32 @@ def join(app: typer.Typer) -> None:
     app.add_typer(accounts, name="accounts")
     app.add_typer(dead_letters, name="dead-letters")
     app.add_typer(events, name="events")
+    app.add_typer(services, name="services")
 
 
-def audit(*, as_json: AsJson = False, stack: Stack = None) -> None:
-    """Recompute every balance from its entries. Exit code 1: the ledger is not as it should be."""
-    _operate("audit", as_json=as_json, stack=stack)
+def audit(
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="After a restore: write what can be derived")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --repair: only say what it would do")
+    ] = False,
+    as_json: AsJson = False,
+    stack: Stack = None,
+) -> None:
+    """Recompute every balance from its entries. Exit code 1: the ledger is not as it should be.
+
+    With --repair, after a restore and with the services off: write what one table lacks and the others prove,
+    and name what cannot be derived. Exit code 1: something is left, or services run.
+    """
+    if not repair:
+        if dry_run:
+            fail("--dry-run: an audit writes nothing; it goes with --repair.")
+        _operate("audit", as_json=as_json, stack=stack)
+    if stack is None and _services_run():
+        fail("Services are running. Stop them first: gobank services stop.", code=1)
+    _operate(*(["--dry-run"] if dry_run else []), as_json=as_json, stack=stack, job="repair_ledger")
 
 
 def trace(
@@ -112,16 +135,45 @@ def tail_events(
     _operate(*arguments, as_json=as_json, stack=stack)
 
 
-def _operate(*arguments: str, as_json: bool, stack: str | None) -> NoReturn:
-    """Runs an operators' command with their role's keys, and ends as it ends."""
+@services.command(name="stop")
+def stop_services() -> None:
+    """Stop every service; tables and topics stay up. For a repair, which nobody may disturb."""
+    _switch(lifecycle.services_off, "The services are off. Start them again: gobank services start.")
+
+
+@services.command(name="start")
+def start_services() -> None:
+    """Start the services again."""
+    _switch(lifecycle.services_on, "The services are on.")
+
+
+def _switch(to: Callable[[State], None], done: str) -> None:
+    try:
+        to(State(home()))
+    except NotUp:
+        not_up()
+    except TimeoutError as error:
+        fail(f"{error}. See: gobank status.", code=3)
+    said.print(done)
+
+
+def _services_run() -> bool:
+    try:
+        return bool(lifecycle.description(State(home()))["services"])
+    except NotUp:
+        not_up()
+
+
+def _operate(*arguments: str, as_json: bool, stack: str | None, job: str = "operators") -> NoReturn:
+    """Runs an operators' command with their role's keys, or another job's, and ends as it ends."""
     if as_json:
         # Before the `--` that keeps an id from being read as an option.
         place = arguments.index("--") if "--" in arguments else len(arguments)
         arguments = (*arguments[:place], "--json", *arguments[place:])
     if stack is not None:
-        raise typer.Exit(operators.operated(stack, arguments))
+        raise typer.Exit(operators.operated(stack, arguments, job))
     processes.forget_ambient()
     try:
-        raise typer.Exit(jobs.show(State(home()), "operators", arguments))
+        raise typer.Exit(jobs.show(State(home()), job, arguments))
     except NotUp:
         not_up()

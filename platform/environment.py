@@ -34,8 +34,8 @@ from workloads import Gateway, NetworkFacts, Workloads, WorkloadsArgs
 
 PREVIEW_REPLICATION = 2
 """Copies of a record in a preview's topics: the smallest base has two brokers."""
-OPERATORS = "operators"
-"""The job that people start; it is in every catalog."""
+OPERATORS, REPAIR = "operators", "repair_ledger"
+"""The jobs that people start; they are in every catalog."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class EnvironmentArgs:
 class Environment(pulumi.ComponentResource):
     """A whole environment of the bank. `outputs` are what its stack exports.
 
-    `api_url`, `user_pool_id`, `app_client_id`, `nat_addresses`, `kubeconfig` (secret), `operators_job` (what
-    `gobank` starts an operator's command by), and `base`, for previews to build on, where the base is made
-    here.
+    `api_url`, `user_pool_id`, `app_client_id`, `nat_addresses`, `kubeconfig` (secret), `operators_job` and
+    `repair_job` (what `gobank` starts an operator's command, and a repair, by), and `base`, for previews to
+    build on, where the base is made here.
     """
 
     outputs: Mapping[str, pulumi.Input[Any]]
@@ -185,6 +185,7 @@ class Environment(pulumi.ComponentResource):
             "kubeconfig": _kubeconfig(base, settings.region),
             "nat_addresses": base.nat_addresses,
             "operators_job": workloads.jobs[OPERATORS],
+            "repair_job": workloads.jobs[REPAIR],
         }
         if watched is not None:
             self.outputs = {**self.outputs, "base": base.exported()}

@@ -531,7 +531,7 @@ class Ledger:
             _put(self._tables.transactions, items.transfer_item(transfer), **_still(seen)),
         ]
         if transfer.end_to_end_id is not None:
-            mapped = _identity(transfer.end_to_end_id) | attributes({"transfer": transfer.transfer_id})
+            mapped = identity_item(transfer.end_to_end_id, transfer.transfer_id)
             actions.append(_put(self._tables.transactions, mapped, **_ABSENT))
         return actions
 
@@ -786,6 +786,11 @@ def _outcome(job: Job) -> Transfer | Exception | None:
 
 
 _ABSENT: Action = {"ConditionExpression": "attribute_not_exists(pk)"}
+
+
+def identity_item(end_to_end_id: str, transfer_id: str) -> dict[str, items.Attribute]:
+    """What says which transfer left here under an end-to-end id."""
+    return _identity(end_to_end_id) | attributes({"transfer": transfer_id})
 
 
 def _identity(end_to_end_id: str) -> dict[str, items.Attribute]:

@@ -57,7 +57,7 @@ class Cluster(Protocol):
 
 def job_name(service: str) -> str:
     """A name that no other run has, also within the limits of its pod's name and of a label."""
-    return f"{service[:40]}-{uuid.uuid4().hex[:10]}"
+    return f"{service[:40].replace('_', '-')}-{uuid.uuid4().hex[:10]}"
 
 
 def run_of(job: Json, name: str, arguments: Sequence[str], seconds: int | None = None) -> dict[str, Any]:

@@ -18,20 +18,22 @@ from environments.preview.names import Refused
 from environments.preview.pulumi_cli import PulumiCli, PulumiFailed, find
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICE = "operators"
+OPERATORS = "operators"
+OUTPUTS = {OPERATORS: "operators_job", "repair_ledger": "repair_job"}
+"""Under which name a stack exports the Job of each."""
 NO_SUCH, AWAY, STOPPED = 2, 3, 130
 """Exit codes of our own: no such stack, or no command for it; something does not answer; Ctrl-C."""
 NO_ROLE = ("NoCredentialsError", "CredentialRetrievalError")
 said = Console(stderr=True, soft_wrap=True)
 
 
-def operated(stack: str, arguments: Sequence[str]) -> int:
-    """Runs one command on the bank of a stack, its output being ours; gives its exit code, or one of ours
-    with a message."""
+def operated(stack: str, arguments: Sequence[str], service: str = OPERATORS) -> int:
+    """Runs one command of the operators, or of another job's service, on the bank of a stack, whose output is
+    ours; gives its exit code, or one of ours with a message."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:
-        return _run(stack, arguments)
+        return _run(stack, arguments, service)
     except (Refused, NoTools) as refused:
         return _told(str(refused), NO_SUCH)
     except (NotDone, ClusterFailed, PulumiFailed) as failed:
@@ -40,17 +42,18 @@ def operated(stack: str, arguments: Sequence[str]) -> int:
         return _told("Stopped.", STOPPED)
 
 
-def outputs(stack: str, cli: PulumiCli, folder: Path) -> tuple[dict[str, Any], str]:
-    """The Job that a stack's operators run as, and its kubeconfig. Raises `Refused`, `PulumiFailed`."""
+def outputs(stack: str, cli: PulumiCli, folder: Path, service: str = OPERATORS) -> tuple[dict[str, Any], str]:
+    """The Job that a stack's operators, or another job's service, run as, and its kubeconfig. Raises
+    `Refused` or `PulumiFailed`."""
     try:
         found = cli.revealed(folder, stack)
     except PulumiFailed as failed:
         raise explained(stack, failed) from None
-    job, kubeconfig = found.get("operators_job"), found.get("kubeconfig")
+    job, kubeconfig = found.get(OUTPUTS[service]), found.get("kubeconfig")
     if not job or not kubeconfig:
         raise Refused(
-            f"--stack '{stack}': it exports no operators_job: it is not up, or came up before there was one. "
-            "Bring it up to date: pulumi up (a preview: gobank preview up)."
+            f"--stack '{stack}': it exports no {OUTPUTS[service]}: it is not up, or came up before there was "
+            "one. Bring it up to date: pulumi up (a preview: gobank preview up)."
         )
     return job, kubeconfig
 
@@ -81,11 +84,11 @@ def explained(stack: str, failed: PulumiFailed) -> Refused | PulumiFailed:
     )
 
 
-def _run(stack: str, arguments: Sequence[str]) -> int:
+def _run(stack: str, arguments: Sequence[str], service: str) -> int:
     if not stack:
         raise Refused("--stack '': must be the name of a stack; `pulumi stack ls` lists them.")
-    job, kubeconfig = outputs(stack, PulumiCli(find(ROOT), {}), ROOT)
-    made = run_of(job, job_name(SERVICE), arguments)
+    job, kubeconfig = outputs(stack, PulumiCli(find(ROOT), {}), ROOT, service)
+    made = run_of(job, job_name(service), arguments)
     name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
     roleless = False
 
@@ -106,7 +109,7 @@ def _run(stack: str, arguments: Sequence[str]) -> int:
     if roleless:
         account = made["spec"]["template"]["spec"]["serviceAccountName"]
         _say(f"The pod got no role. Is there a Pod Identity association for {namespace}/{account}?", "red")
-    if code == 0 and arguments[0] == "trace":
+    if code == 0 and arguments[:1] == ("trace",):
         _say(where_log_lines_are(kubeconfig, arguments[-1]), "dim")
     return code
 

@@ -15,9 +15,10 @@ import psutil
 
 from environments.local.processes import ROOT
 from environments.local.state import State
-from environments.local.supervisor import Options
+from environments.local.supervisor import Options, ready
 
 DOWN_SECONDS = 30.0
+SERVICES_SECONDS = 60.0
 # Not `-m`: the services' fork server would import that module again into every service.
 _PROGRAM = "from environments.local.supervisor import main; main()"
 
@@ -86,6 +87,28 @@ def description(state: State) -> dict[str, Any]:
     if found is None or state.supervisor() is None:
         raise NotUp
     return found
+
+
+def services_off(state: State) -> None:
+    """Stops the bank's services and leaves their tables and topics up. Raises `NotUp`, or `TimeoutError`."""
+    description(state)
+    state.services_off.touch()
+    _until(state, lambda services: not services)
+
+
+def services_on(state: State) -> None:
+    """Starts them again, and waits until each is ready. Raises `NotUp`, or `TimeoutError`."""
+    description(state)
+    state.services_off.unlink(missing_ok=True)
+    _until(state, lambda services: services and all(ready(each["url"]) for each in services.values()))
+
+
+def _until(state: State, good: Callable[[dict[str, Any]], object]) -> None:
+    deadline = time.monotonic() + SERVICES_SECONDS
+    while not good(description(state)["services"]):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not all services are there after {SERVICES_SECONDS:.0f} s, or not all gone")
+        time.sleep(0.1)
 
 
 def down(state: State) -> bool:

@@ -37,9 +37,13 @@ class Running:
             return False
         if now < self.restart_at:
             return False
+        self.again(now)
+        return True
+
+    def again(self, now: float) -> None:
+        """Starts the service anew."""
         self.process = self.start(self.program)
         self.began, self.restart_at = now, None
-        return True
 
 
 def backoff_seconds(failures: int, longest: float = LONGEST_BACKOFF_SECONDS) -> float:

@@ -62,6 +62,8 @@ class State:
         self.secrets = folder / "secrets"
         self.ministack = folder / "ministack"
         self.ended = folder / "ended.txt"
+        self.services_off = folder / "services.off"
+        """While it is there, the supervisor keeps the services down and what they stand on up."""
         self._started = folder / "started.json"
 
     def prepare(self) -> None:
@@ -130,6 +132,7 @@ class State:
                 path.unlink(missing_ok=True)
         shutil.rmtree(self.ministack, ignore_errors=True)
         self.description.unlink(missing_ok=True)
+        self.services_off.unlink(missing_ok=True)
         self._started.unlink()
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ class Supervisor:
     stop: threading.Event = field(default_factory=threading.Event)
     _emulators: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _services: dict[str, Running] = field(default_factory=dict)
+    _resting: dict[str, Running] = field(default_factory=dict)
     _description: dict[str, Any] = field(default_factory=dict)
     _credentials: Credentials | None = None
     _held: Ports = field(default_factory=Ports)
@@ -257,7 +258,7 @@ class Supervisor:
                 if not running.process.is_alive():
                     why = f"{name} ended with {running.process.exitcode} while starting"
                     raise StartFailed(why, tail(running.program.log))
-            waiting -= {name for name in sorted(waiting) if _ok(f"{names.url(name)}/readyz")}
+            waiting -= {name for name in sorted(waiting) if ready(names.url(name))}
             if waiting and time.monotonic() > deadline:
                 name = min(waiting)
                 why = f"{name} is not ready after {START_SECONDS:.0f} s"
@@ -332,21 +333,29 @@ class Supervisor:
                     self.tell({"ended": message})
                     return 1
             changed = [each.look_after(time.monotonic()) for each in self._services.values()]
-            if any(changed):
+            if self._rest() or any(changed):
                 self._record()
         return 0
 
+    def _rest(self) -> bool:
+        """Stops the bank's services while they are to be off, and starts them again; gives whether it did.
+        The world outside goes on meanwhile."""
+        if self.state.services_off.exists() == bool(self._resting):
+            return False
+        if self._resting:
+            for name, running in self._resting.items():
+                running.again(time.monotonic())
+                self._services[name] = running
+            self._resting = {}
+        else:
+            ours = [each.name for each in self.catalog.services if each.kind != "simulator"]
+            self._resting = {name: self._services.pop(name) for name in ours if name in self._services}
+            _end(list(self._resting.values()))
+        return True
+
     def _take_down(self) -> None:
         """Ends every process: services first, so that they can finish, then what they stand on."""
-        for running in self._services.values():
-            if running.process.is_alive():
-                running.process.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        for running in self._services.values():
-            running.process.join(max(0.0, deadline - time.monotonic()))
-            if running.process.is_alive():
-                running.process.kill()
-                running.process.join()
+        _end(list(self._services.values()))
         emulators.stop(self._emulators.values())
         if self._credentials is not None:
             self._credentials.close()
@@ -363,6 +372,19 @@ _CHANGEABLE = frozenset(
 )
 
 
+def _end(services: Sequence[Running]) -> None:
+    """Ends services, all at once, and gives them time to finish."""
+    for running in services:
+        if running.process.is_alive():
+            running.process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for running in services:
+        running.process.join(max(0.0, deadline - time.monotonic()))
+        if running.process.is_alive():
+            running.process.kill()
+            running.process.join()
+
+
 def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
     """The last lines of a log."""
     try:
@@ -371,9 +393,10 @@ def tail(log: Path, lines: int = LOG_LINES) -> list[str]:
         return []
 
 
-def _ok(url: str) -> bool:
+def ready(url: str) -> bool:
+    """Whether the service at an address says that it is ready."""
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

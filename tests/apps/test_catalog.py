@@ -37,6 +37,7 @@ from apps.gateway.main import GatewaySettings
 from apps.kit.settings import JobSettings, read
 from apps.open_finance.main import OpenFinanceSettings
 from apps.operators.main import OperatorSettings
+from apps.operators.repair_ledger import RepairSettings
 from apps.simulators.bacen.main import BacenSettings
 from apps.simulators.other_bank.main import OtherBankSettings
 from apps.transaction.main import TransactionSettings
@@ -396,6 +397,7 @@ VARIABLES: dict[str, dict[str, str]] = {
         "TOPIC_TRANSFERS_DEAD_LETTER": "test-transfers.dead-letter",
         "RETENTION_HOURS_TRANSFERS": "168",
     },
+    "repair_ledger": {**LEDGER_TABLES, **SHARDS, "HOLD_MINUTES": "<hold_minutes>"},
     "open_finance": {
         "PORT": "8004",
         **API,
@@ -443,6 +445,7 @@ SETTINGS: dict[str, type[JobSettings]] = {
     "sweep_transfers": SweepSettings,
     "audit_ledger": AuditSettings,
     "operators": OperatorSettings,
+    "repair_ledger": RepairSettings,
     "open_finance": OpenFinanceSettings,
     "other_bank": OtherBankSettings,
     "dict_key": DictKeySettings,
@@ -646,6 +649,12 @@ STATEMENTS: dict[str, list[dict[str, object]]] = {
             "topic/transfers",
             "topic/transfers.dead-letter",
         ),
+    ],
+    "repair_ledger": [
+        table("accounts", "PutItem", "Scan", "UpdateItem"),
+        table("transactions", "PutItem", "Scan", "UpdateItem"),
+        table("events", "GetItem", "PutItem", "Scan"),
+        TABLE_KEY,
     ],
     "open_finance": [
         table("consents", "DeleteItem", "DescribeTable", "GetItem", "PutItem", "Query", "UpdateItem"),

@@ -138,7 +138,8 @@ def test_prod_starts_without_a_warning(prod: dict[str, Phase]) -> None:
 def test_a_stack_has_the_outputs_that_are_documented(dev: dict[str, Phase]) -> None:
     outputs = dev["created"].outputs
     assert set(outputs) == {
-        *("api_url", "user_pool_id", "app_client_id", "kubeconfig", "nat_addresses", "operators_job", "base"),
+        *("api_url", "user_pool_id", "app_client_id", "kubeconfig", "nat_addresses", "base"),
+        *("operators_job", "repair_job"),
     }
     assert dev["created"].secret_outputs == {"kubeconfig"}
     assert outputs["api_url"] == "https://dev.bank.com.br"

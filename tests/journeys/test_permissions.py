@@ -29,6 +29,7 @@ from tests.journeys import other_banks
 from tests.journeys import test_pix_in as pix_in
 from tests.journeys import test_pix_out as pix_out
 from tests.journeys.conftest import RECORDER, Person
+from tests.journeys.tables import image, take_back
 from tests.journeys.test_transfer import pay, settled
 
 KEY = {"pk": {"S": "nothing"}, "sk": {"S": "here"}}
@@ -120,15 +121,20 @@ def drift_and_unfreeze(bank: Environment, person: Person) -> None:
 
 def operators(bank: Environment, *arguments: str) -> int:
     """Runs an operators' command with its own role, recorded."""
+    return job_of(bank, "operators", *arguments)
+
+
+def job_of(bank: Environment, service: str, *arguments: str) -> int:
+    """Runs a job with its own role, recorded."""
     import json  # noqa: PLC0415
 
-    job = json.loads((bank.folder / "jobs" / "operators.json").read_text())
+    job = json.loads((bank.folder / "jobs" / f"{service}.json").read_text())
     program = (
-        f"import runpy, sys; sys.argv = ['operators', *{list(arguments)!r}]; "
-        f"runpy.run_path({str(RECORDER)!r})['install']('operators'); "
+        f"import runpy, sys; sys.argv = [{service!r}, *{list(arguments)!r}]; "
+        f"runpy.run_path({str(RECORDER)!r})['install']({service!r}); "
         f"runpy.run_module({job['module']!r}, run_name='__main__')"
     )
-    with (bank.folder / "logs" / "operators.log").open("a") as log:
+    with (bank.folder / "logs" / f"{service}.log").open("a") as log:
         done = subprocess.run(
             [sys.executable, "-c", program],
             cwd=ROOT,
@@ -138,6 +144,27 @@ def operators(bank: Environment, *arguments: str) -> int:
             check=False,
         )
     return done.returncode
+
+
+def restored_and_repaired(bank: Environment, ana: Person, bruno: Person) -> None:
+    """Each table loses something that the others prove: a transfer's status and its end-to-end id, what it
+    did to accounts, and then its history."""
+    before = image(bank, "accounts")
+    lost = settled(ana, pay(ana, bruno.account_id, 6))["transfer_id"]
+    assert bank.gobank("services", "stop").returncode == 0
+    accounts, transactions, kafka = (image(bank, each) for each in ("accounts", "transactions", "events"))
+    parties = {f"ACC#{each.account_id}" for each in (ana, bruno)}
+    held = dict(transactions[f"TX#{lost}", "TX"]) | {"status": {"S": "HELD"}}
+    then = {key: item for key, item in transactions.items() if item.get("transfer", {}).get("S") != lost}
+    take_back(bank, "transactions", then | {(f"TX#{lost}", "TX"): held})
+    then = {key: item for key, item in accounts.items() if item.get("transfer_id", {}).get("S") != lost}
+    balances = {key: item for key, item in before.items() if key[0] in parties and key[1] == "BAL"}
+    take_back(bank, "accounts", then | balances)
+    assert job_of(bank, "repair_ledger") == 0
+    assert image(bank, "accounts") == accounts
+    take_back(bank, "events", {key: item for key, item in kafka.items() if key[0] != f"HIS#{lost}"})
+    assert job_of(bank, "repair_ledger") == 0
+    assert operators(bank, "audit") == 0
 
 
 def give_back_close_and_look_back(ana: Person, bruno: Person) -> None:
@@ -246,6 +273,7 @@ def test_no_policy_has_an_action_that_nothing_needs(tmp_path: Path) -> None:
         assert operators(bank, "accounts", "unblock", ana.account_id) == 0
         for _ in lose_the_brokers_memory(bank, kafka, process, ana, bruno):
             assert operators(bank, "audit") == 0
+            restored_and_repaired(bank, ana, bruno)
             for service in CATALOG.services:
                 assert recorded(bank, service.name) == declared(service.name), service.name
 
@@ -276,6 +304,9 @@ REFUSED = [
     ("operators", "delete_item", "accounts", {"Key": KEY}),
     ("operators", "update_item", "transactions", {"Key": KEY}),
     ("operators", "put_item", "events", {"Item": KEY}),
+    ("repair_ledger", "delete_item", "accounts", {"Key": KEY}),
+    ("repair_ledger", "delete_item", "events", {"Key": KEY}),
+    ("repair_ledger", "put_item", "keys", {"Item": KEY}),
 ]
 
 

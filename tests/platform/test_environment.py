@@ -39,6 +39,7 @@ ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 
 BOTH_MODES = pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
 EVERY = pytest.mark.parametrize("name", ALL)
+JOBS = {"operators", "repair-ledger"}
 
 
 # --- what holds of every environment -------------------------------------------------------------
@@ -147,6 +148,7 @@ def test_a_stack_exports_what_people_need_and_what_previews_build_on() -> None:
         "kubeconfig",
         "nat_addresses",
         "operators_job",
+        "repair_job",
         "base",
     }
     assert found.secret_outputs == {"kubeconfig"}
@@ -167,7 +169,8 @@ def test_without_a_domain_the_api_is_at_the_load_balancers_name() -> None:
 def test_a_preview_exports_no_base_and_is_below_the_wildcard() -> None:
     found = graph("preview")
     assert set(found.outputs) == {
-        *("api_url", "user_pool_id", "app_client_id", "kubeconfig", "nat_addresses", "operators_job")
+        *("api_url", "user_pool_id", "app_client_id", "kubeconfig", "nat_addresses"),
+        *("operators_job", "repair_job"),
     }
     assert found.outputs["api_url"] == "https://pr-pix-0a1b2c.preview.dev.bank.com.br"
     assert found.outputs["user_pool_id"] == base_outputs()["user_pool_id"]
@@ -250,7 +253,7 @@ def test_pods_start_with_their_rights_tables_topics_and_network_rules(name: str)
     for pod in pods:
         own = policies.pop(pod.inputs["metadata"]["name"])
         assert found.depends(pod, own), pod.urn
-    everyones = [policies[name] for name in policies if name != "operators"]
+    everyones = [policies[name] for name in policies if name not in JOBS]
     assert needs(found, pods, everyones) == []
     ours = [node for node in found.of_type(ASSOCIATION) if node.inputs["namespace"] != "kube-system"]
     services = [node for node in ours if "amazon-cloudwatch" not in str(node.inputs["namespace"])]

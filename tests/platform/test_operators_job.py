@@ -98,6 +98,19 @@ def test_it_is_in_the_stacks_namespace_by_an_account_that_has_the_operators_role
     )
 
 
+@EACH
+def test_a_repair_has_the_same_job_with_a_role_and_an_image_of_its_own(name: str) -> None:
+    job: dict[str, Any] = graph(name).outputs["repair_job"]
+    mine, its = exported(name)["spec"]["template"]["spec"], job["spec"]["template"]["spec"]
+    assert mine.keys() == its.keys()
+    assert its["serviceAccountName"] == "repair-ledger"
+    assert container(job)["image"] != container(exported(name))["image"]
+    roles = {
+        each.inputs["serviceAccount"]: each.inputs["roleArn"] for each in graph(name).of_type(ASSOCIATION)
+    }
+    assert "roles-repair-ledger" in roles["repair-ledger"]
+
+
 def allowed(found: Graph) -> dict[str, set[str]]:
     document = json.loads(found.one("aws:iam/rolePolicy:RolePolicy", "roles-operators").inputs["policy"])
     return {

@@ -150,6 +150,16 @@ def test_a_trace_says_that_it_has_no_log_lines_and_where_they_are(site: Site) ->
     assert "--log-group-name /aws/containerinsights/dev-eks/application" in err
 
 
+def test_a_repair_is_a_job_of_its_own_role(site: Site) -> None:
+    site.outputs({**OUTPUTS, "repair_job": {**JOB, "metadata": {**JOB["metadata"], "namespace": "repaired"}}})
+    code, out, err = site.gobank("audit", "--repair", "--dry-run", "--json", "--stack", "dev")
+    assert (code, out) == (0, "done\n")
+    assert site.args == ["--dry-run", "--json"]
+    assert "Job repair_ledger-" not in err, "a name of Kubernetes has no underscore"
+    assert "Job repair-ledger-" in err
+    assert "in repaired" in err
+
+
 def test_ctrl_c_deletes_the_job(site: Site) -> None:
     site.program(for_ever=True, says="an event")
     process = site.start("events", "tail", "-f", "--stack", "dev")
