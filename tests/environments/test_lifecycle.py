@@ -15,6 +15,7 @@ from apps.catalog import CATALOG
 from environments.local import tansu
 from environments.local.demo import cpf
 from environments.local.ministack import MiniStack
+from tests.contract.kafka_brokers import prepared
 from tests.environment import GOBANK, Environment, environment, gone, open_account, until
 
 SERVICES = sorted(service.name for service in CATALOG.services if service.port is not None)
@@ -276,6 +277,7 @@ def test_other_servers_can_be_named(tmp_path: Path) -> None:
 
 
 def test_the_bank_runs_on_apache_kafka_each_service_as_itself(tmp_path: Path) -> None:
+    prepared("apache", tmp_path / "broker")
     with environment(tmp_path, "--kafka", "apache") as bank:
         assert bank.description["kafka"] == "apache kafka"
         done = bank.gobank("demo", "--json")
