@@ -254,6 +254,20 @@ def test_pods_start_with_their_rights_tables_topics_and_network_rules(name: str)
     assert needs(found, pods, services) == []
 
 
+@EVERY
+def test_consumers_are_rolled_out_before_producers(name: str) -> None:
+    """A record of a newer version that met an older consumer would pause its partition."""
+    found = graph(name)
+    consumers = deployments(found, *(each.name for each in CATALOG.services if each.consumes))
+    writers = {"account", "transaction", "relay_outbox", "receive_pix", "sweep_transfers"}
+    assert {each.name for each in CATALOG.services if each.produces and each.kind != "job"} <= writers
+    assert needs(found, deployments(found, *writers), consumers) == []
+    others = [node for node in deployments(found) if not found.depends(node, consumers[0])]
+    assert {node.urn for node in consumers} <= {node.urn for node in others}, "a consumer waits for none"
+    bystanders = deployments(found, "gateway", "dict_key", "open_finance", "audit_ledger")
+    assert {node.urn for node in bystanders} <= {node.urn for node in others}
+
+
 def test_each_thing_waits_for_the_thing_it_is_in() -> None:
     found = graph("prod")
     assert needs(found, found.of_type("aws:msk/topic:Topic"), found.of_type("aws:msk/cluster:Cluster")) == []
