@@ -225,11 +225,19 @@ MISSING = [
     ("settle-transfers", "TOPIC_TRANSFERS"),
     ("sweep-transfers", "AWS_REGION"),
     ("audit-ledger", "PORT"),
+    ("dict-key", "DICT_CATEGORY"),
+    ("open-finance", "PUBLIC_URL"),
+    ("send-pix", "KAFKA_PRODUCES"),
+    ("receive-pix", "TABLE_TRANSACTIONS"),
+    ("refund-lookups", "TABLE_KEYS"),
+    ("bacen", "ISPB"),
+    ("other-bank", "ENVIRONMENT"),
 ]
 
 
 def test_a_program_without_one_of_its_variables_does_not_start(bank: Deployed) -> None:
     """One of each service, all at once."""
+    assert sorted(workload for workload, _ in MISSING) == sorted(WORKLOADS)
     begin = [
         (begun(bank.cluster, workload, without(name), f"{workload}-without"), name)
         for workload, name in MISSING

@@ -271,12 +271,20 @@ REFUSED = [
     ("gateway", "get_item", "accounts", {"Key": KEY}),
     ("dict_key", "put_item", "accounts", {"Item": KEY}),
     ("dict_key", "get_item", "transactions", {"Key": KEY}),
+    ("open_finance", "put_item", "accounts", {"Item": KEY}),
+    ("open_finance", "scan", "consents", {}),
+    ("open_finance", "get_item", "transactions", {"Key": KEY}),
     ("refund_lookups", "delete_item", "keys", {"Key": KEY}),
     ("refund_lookups", "get_item", "accounts", {"Key": KEY}),
     ("operators", "delete_item", "accounts", {"Key": KEY}),
     ("operators", "update_item", "transactions", {"Key": KEY}),
     ("operators", "put_item", "events", {"Item": KEY}),
 ]
+
+
+def test_every_service_with_a_role_is_refused_something() -> None:
+    roles = {service.name for service in CATALOG.services if service.kind != "simulator"}
+    assert {service for service, *_ in REFUSED} == roles
 
 
 @pytest.mark.parametrize(("service", "operation", "name", "request_"), REFUSED)
