@@ -12,11 +12,13 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import boto3
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from apps.catalog import CATALOG, environment
+from environments.graph import answers
 from environments.local.names import LocalNames
 from tests.deployed import mapping, smoke
 from tests.deployed.cluster import Cluster, MskRefuses, NeverReady, Running, end, ready
@@ -359,6 +361,33 @@ def test_the_smoke_test_fails_by_a_role_with_an_action_less(
     smoke.pay(payer, payee, smoke.PATIENCE_SECONDS)
 
 
+@pytest.mark.parametrize("workload", [name for name, service in WORKLOADS.items() if service.secrets])
+def test_a_secret_is_read_by_the_role_that_the_catalog_gives_it_to(bank: Deployed, workload: str) -> None:
+    """Secrets Manager's own action is enforced here. KMS is not: that `kms:Decrypt` is needed, for secrets
+    and for tables, only AWS shows."""
+    (secret,) = WORKLOADS[workload].secrets
+    whole, less = role_less(bank, workload, "Secrets", "secretsmanager:GetSecretValue")
+    bank.cloud.grant(whole)
+    assert read_secret(bank, whole, f"dev-{secret}")
+    with granted(bank, whole, less), pytest.raises(ClientError, match="AccessDenied"):
+        read_secret(bank, less, f"dev-{secret}")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        read_secret(bank, whole, next(f"dev-{other}" for other in sorted(CATALOG.secrets) if other != secret))
+
+
+def read_secret(bank: Deployed, mine: Role, name: str) -> str:
+    keys = bank.cloud.keys(mine)
+    client = boto3.client(
+        "secretsmanager",
+        region_name=answers.REGION,
+        endpoint_url=bank.cloud.stack.url,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["Token"],
+    )
+    return str(client.get_secret_value(SecretId=name)["SecretString"])
+
+
 @pytest.mark.parametrize(
     ("workload", "sid", "action"),
     [
@@ -373,6 +402,7 @@ def test_the_smoke_test_fails_by_a_role_with_an_action_less(
 def test_msk_would_refuse_a_role_with_an_action_less(
     bank: Deployed, workload: str, sid: str, action: str
 ) -> None:
+    """Examples, by the roles of the graph; every action of every service is in `test_kafka_rights`."""
     graph = changed(bank.graph, ROLE_POLICY, f"roles-{workload}", without_action(workload, sid, action))
     with pytest.raises(MskRefuses, match=action):
         bank.cluster.begin(graph, bank.cluster.running[workload].pod, "refused")
