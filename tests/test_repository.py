@@ -1,6 +1,7 @@
 """Promises about the repository itself."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,6 +59,19 @@ def test_no_service_names_the_faults_that_tests_put_into_it() -> None:
         simulator = "simulators" in path.parts
         for word in ("GOBANK_INSTRUMENT", "tests.", "chaos", *(() if simulator else ("faults",))):
             assert word not in text, f"{path} names {word}"
+
+
+def test_every_metric_is_listed_with_what_it_says() -> None:
+    called = re.compile(r"\bemit\(\s*(.)([^\"]*)")
+    paths = [path for path in (ROOT / "apps").rglob("*.py") if path.name != "metrics.py"]
+    calls = [call for path in paths for call in called.findall(path.read_text())]
+    assert {mark for mark, _ in calls} == {'"'}, "a name that is put together cannot be looked up"
+    tables = [
+        line for line in (ROOT / "apps" / "README.md").read_text().splitlines() if line.startswith("| `")
+    ]
+    listed = {name for line in tables for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert len(calls) > 30
+    assert {name for _, name in calls} - listed == set()
 
 
 PROGRAM = ROOT / "platform"
