@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import names
 import sizing
-from apps.catalog import CATALOG, WHOLE
+from apps.catalog import CATALOG
 from base import CONTRACT_VERSION, VALUES, Base, WrongBase
 from configuration_values import SettingsError
 from environments.graph.evaluation import UNKNOWN, Graph, Node, evaluate
@@ -187,8 +187,8 @@ def test_a_base_that_cannot_be_built_on_is_refused_by_name(exported: Any, says: 
     outputs = {} if exported is None else {"base": exported}
     with pytest.raises(WrongBase, match=says) as refused:
         evaluate(
-            lambda: program(example, WHOLE),
-            config=example.config(WHOLE),
+            lambda: program(example, CATALOG),
+            config=example.config(CATALOG),
             stack=example.stack,
             stack_outputs={BASE_STACK: outputs},
         )
@@ -341,7 +341,7 @@ def test_a_preview_makes_nothing_that_costs_while_idle() -> None:
 
 
 def test_simulators_run_in_dev_and_previews_and_never_in_prod() -> None:
-    simulators = {names.workload(each.name) for each in WHOLE.services if each.kind == "simulator"}
+    simulators = {names.workload(each.name) for each in CATALOG.services if each.kind == "simulator"}
     for name in ("dev", "preview"):
         there = {node.inputs["metadata"]["name"] for node in deployments(graph(name))}
         assert simulators <= there
@@ -361,8 +361,8 @@ def test_the_nodes_carry_the_bank_and_its_previews() -> None:
     nodes, previews = int(cluster["gobanking:nodes"]), int(cluster["gobanking:previews"])
     at_most = int(cluster["gobanking:maxNodes"])
     growth = Growth(max_replicas=int(cluster["gobanking:maxReplicas"]), one_partition=False)
-    alone = sizing.least(WHOLE, growth)
-    shared = sum((sizing.least(WHOLE, Growth(1, one_partition=True)) for _ in range(previews)), alone)
+    alone = sizing.least(CATALOG, growth)
+    shared = sum((sizing.least(CATALOG, Growth(1, one_partition=True)) for _ in range(previews)), alone)
     for asked, count in ((alone, nodes), (shared, at_most)):
         assert asked.cpu_millis <= count * (M7G_LARGE["cpu"] - SYSTEM_CPU_MILLIS)
         assert asked.memory_mib <= count * (M7G_LARGE["memory"] - SYSTEM_MEMORY_MIB)

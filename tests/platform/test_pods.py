@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 import pods
-from apps.catalog import WHOLE, Service
+from apps.catalog import CATALOG, Service
 from names import workload
 
-RUNNING = [service for service in WHOLE.services if service.kind != "job"]
+RUNNING = [service for service in CATALOG.services if service.kind != "job"]
 EACH = pytest.mark.parametrize("service", RUNNING, ids=lambda service: service.name)
 UVICORN_GRACE_SECONDS = 10
 
@@ -128,4 +128,4 @@ def test_variables_are_listed_by_name_so_that_their_order_never_rolls_a_pod() ->
 
 def test_a_job_is_no_pod_of_a_deployment() -> None:
     with pytest.raises(ValueError, match="service 'operators' has no port, so it runs as a job"):
-        template(WHOLE.service("operators"))
+        template(CATALOG.service("operators"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from environments.graph.nodes import Node
 from sizing import Growth
@@ -96,7 +96,7 @@ def test_each_service_has_its_objects_and_a_job_only_who_it_is_and_whom_it_may_t
 @EACH
 def test_simulators_run_only_where_they_are_asked_for(name: str) -> None:
     setup, graph = cluster.SETUPS[name], cluster.graph(name)
-    simulators = {each.name for each in WHOLE.services if each.kind == "simulator"}
+    simulators = {each.name for each in CATALOG.services if each.kind == "simulator"}
     there = {each.name for each in setup.catalog.services} & simulators
     assert services(graph, ACCOUNT) & simulators == (there if setup.simulators else set())
 
@@ -249,7 +249,7 @@ def test_the_quota_has_room_for_every_pod_and_its_successor() -> None:
         cpu += count * int(requests["cpu"].removesuffix("m"))
         memory += count * int(requests["memory"].removesuffix("Mi"))
         pods += count
-    operators = WHOLE.service("operators")
+    operators = CATALOG.service("operators")
     assert hard["requests.cpu"] == f"{cpu + operators.cpu_millis}m"
     assert hard["requests.memory"] == f"{memory + operators.memory_mib}Mi"
     assert hard["limits.memory"] == f"{2 * (memory + operators.memory_mib)}Mi"
@@ -267,10 +267,10 @@ def refused(setup: cluster.Setup, **changes: Any) -> list[str]:
 
 
 TWO_HOLDERS = replace(
-    WHOLE,
+    CATALOG,
     services=tuple(
         replace(each, egress=each.egress | {"dict"}) if each.name == "account" else each
-        for each in WHOLE.services
+        for each in CATALOG.services
     ),
 )
 REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole bank and simulators"]
@@ -295,7 +295,7 @@ REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole 
             ],
         ),
         (
-            replace(REAL, catalog=WHOLE.without(lambda service: service.name == "gateway")),
+            replace(REAL, catalog=CATALOG.without(lambda service: service.name == "gateway")),
             {},
             ["the gateway 'gateway' is no service"],
         ),

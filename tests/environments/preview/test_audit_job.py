@@ -44,7 +44,7 @@ def test_the_job_is_the_operators_and_audits_once() -> None:
 
 def test_the_job_takes_the_role_and_the_policy_that_the_environment_made_for_it() -> None:
     labels = JOB["spec"]["template"]["metadata"]["labels"]
-    found = graph("preview", whole=False)
+    found = graph("preview")
     policies = [
         node.inputs["spec"]["podSelector"]["matchLabels"]
         for node in found.of_type("kubernetes:networking.k8s.io/v1:NetworkPolicy")
