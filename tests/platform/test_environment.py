@@ -138,16 +138,16 @@ def test_every_service_of_the_catalog_is_in_the_cluster_of_dev() -> None:
 # --- what an environment exports -----------------------------------------------------------------
 
 
+def documented(name: str) -> set[str]:
+    """The outputs of a README's table, by the names in its first column."""
+    _, table = re.split(r"\| (?:output|saída) \|.*\n\| --- .*\n", (PROGRAM.parent / name).read_text())
+    rows = table.partition("\n\n")[0].splitlines()
+    return {output for row in rows for output in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+
 def test_a_stack_exports_what_people_need_and_what_previews_build_on() -> None:
     found = graph("dev with a domain")
-    assert set(found.outputs) == {
-        "api_url",
-        "user_pool_id",
-        "app_client_id",
-        "kubeconfig",
-        "nat_addresses",
-        "base",
-    }
+    assert set(found.outputs) == documented("README.md") == documented("README.pt-BR.md")
     assert found.secret_outputs == {"kubeconfig"}
     assert found.outputs["api_url"] == "https://dev.bank.com.br"
     assert json.loads(found.outputs["kubeconfig"])["kind"] == "Config"
