@@ -21,4 +21,4 @@ def install(service: str) -> None:
                 file.write(used[0] + "\n")
         return original(signer, request)
 
-    SigV4Auth.add_auth = recorded
+    SigV4Auth.add_auth = recorded  # type: ignore[method-assign, assignment]
