@@ -42,6 +42,7 @@ check: .venv/dev ## Lint, types, import contracts, pins
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+	@$(PYTHON) -m pytest -q tests/test_repository.py
 
 format: .venv/dev ## Put the code in shape
 	@.venv/bin/ruff check --fix .

@@ -468,7 +468,7 @@ def _access(table: str, *actions: Action, indexes: Iterable[str] = ()) -> Access
 
 _AWS: frozenset[Egress] = frozenset({"dns", "pod_identity", "dynamodb"})
 
-WHOLE = checked(
+CATALOG = checked(
     Catalog(
         tables=(
             Table("accounts", indexes=(Index("owner", "owner", "opened_at"),)),
@@ -822,7 +822,4 @@ WHOLE = checked(
         ),
     )
 )
-"""The bank as designed."""
-
-CATALOG = WHOLE
-"""The bank that can run today: all of it."""
+"""The bank."""

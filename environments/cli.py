@@ -168,7 +168,11 @@ def _launched(state: State, options: Options) -> subprocess.Popen[str]:
     except UpFailed as failed:
         for line in failed.log:
             said.print(f"  {line}", style="dim", highlight=False, markup=False)
-        fail(f"The bank did not come up: {failed}. Nothing of it is left running.", code=1)
+        # Some of them are sentences already.
+        fail(
+            f"The bank did not come up: {str(failed).removesuffix('.')}. Nothing of it is left running.",
+            code=1,
+        )
     except KeyboardInterrupt:
         fail("Stopped. Nothing is left running.", code=130)
 

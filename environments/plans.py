@@ -57,12 +57,12 @@ def diagram(
         Path | None, typer.Option("-o", "--output", help="A file, instead of the terminal")
     ] = None,
 ) -> None:
-    """Draw the architecture of a stack as SVG. What is still to be written has a broken line."""
+    """Draw the architecture of a stack as SVG."""
     drawn = _drawn_up(stack, changes or [])
-    from apps.catalog import WHOLE  # noqa: PLC0415
+    from apps.catalog import CATALOG  # noqa: PLC0415
     from environments.diagram import diagram as draw  # noqa: PLC0415 (slow to import)
 
-    picture = draw(drawn.resources, WHOLE)
+    picture = draw(drawn.resources, CATALOG)
     if output is None:
         sys.stdout.write(picture)
     else:

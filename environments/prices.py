@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 DATE = "2026-11-24"
-HOURS = 730
-"""Of a month, as AWS counts them."""
 
 Source = Literal["memory", "agent-toolkit"]
 Family = Literal["flat", "compute", "traffic", "other"]

@@ -1,4 +1,4 @@
-"""What Pulumi runs: the bank that can run today, as the stack's settings want it."""
+"""What Pulumi runs: the bank, as the stack's settings want it."""
 
 import sys
 from pathlib import Path

@@ -98,10 +98,27 @@ def _egress_problems(args: WorkloadsArgs, catalog: Catalog) -> list[str]:
     return found
 
 
+OUTBOX = "events"
+"""The table whose rows become records of a topic."""
+
+
+def announces(service: Service) -> bool:
+    """Whether others learn by a topic what this service does: it writes the outbox, or carries it there."""
+    writes = any(access.table == OUTBOX and "PutItem" in access.actions for access in service.tables)
+    return writes or bool(service.produces)
+
+
+def consumers_first(catalog: Catalog) -> list[Service]:
+    """The catalog's services in the order in which they are rolled out: a consumer that knows an event of a
+    newer version is ready before the first of them is written. (It pauses at one that it does not know.)"""
+    return sorted(catalog.services, key=lambda service: service.consumes is None)
+
+
 class Workloads(pulumi.ComponentResource):
     """Makes the namespace and, for each service, its account, policies, Service, Deployment, autoscaler
     and disruption budget; for a job only account and policies, since it is started on demand: `jobs` are the
-    manifests to start them by. At rest it costs what its pods' requests take of the nodes (`sizing.least`).
+    manifests to start them by. Consumers of topics are ready before whatever writes events is made or
+    changed. At rest it costs what its pods' requests take of the nodes (`sizing.least`).
 
     Refuses, with a `ValueError` and before any resource, what `problems` lists. The providers of AWS and
     Kubernetes come through `opts`.
@@ -134,10 +151,16 @@ class Workloads(pulumi.ComponentResource):
         closed = self._policy("default-deny", "namespace", network_policies.default_deny())
         self.deployments = {}
         self.jobs = {each.name: self._job(each) for each in self._catalog.services if each.kind == "job"}
-        for service in self._catalog.services:
+        consumers: list[pulumi.Resource] = []
+        for service in consumers_first(self._catalog):
             before = [closed, *self._identity(service)]
-            if service.kind != "job":
-                self.deployments[service.name] = self._running(service, before)
+            if service.kind == "job":
+                continue
+            # Never among the consumers themselves, which write events too: each would wait for another.
+            awaited = [] if service.consumes or not announces(service) else consumers
+            self.deployments[service.name] = self._running(service, [*before, *awaited])
+            if service.consumes:
+                consumers.append(self.deployments[service.name])
         self.namespace = self._namespace.metadata.name
         self.register_outputs({"namespace": self.namespace})
 

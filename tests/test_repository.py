@@ -1,7 +1,10 @@
 """Promises about the repository itself."""
 
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,47 @@ def test_no_service_names_the_faults_that_tests_put_into_it() -> None:
         simulator = "simulators" in path.parts
         for word in ("GOBANK_INSTRUMENT", "tests.", "chaos", *(() if simulator else ("faults",))):
             assert word not in text, f"{path} names {word}"
+
+
+def test_every_metric_is_listed_with_what_it_says() -> None:
+    called = re.compile(r"\bemit\(\s*(.)([^\"]*)")
+    paths = [path for path in (ROOT / "apps").rglob("*.py") if path.name != "metrics.py"]
+    calls = [call for path in paths for call in called.findall(path.read_text())]
+    assert {mark for mark, _ in calls} == {'"'}, "a name that is put together cannot be looked up"
+    tables = [
+        line for line in (ROOT / "apps" / "README.md").read_text().splitlines() if line.startswith("| `")
+    ]
+    listed = {name for line in tables for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert len(calls) > 30
+    assert {name for _, name in calls} - listed == set()
+
+
+PROGRAM = ROOT / "platform"
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside its functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # A folder of flat modules has nothing above it that a leading dot could name.
+            assert node.level == 0, f"{path} imports relatively"
+            yield f"{node.module}"
+
+
+def test_the_aws_program_knows_the_catalog_and_no_other_module_of_ours() -> None:
+    """The import contracts are over packages, and `platform/` must never be one."""
+    files = [path for path in _tracked() if PROGRAM in path.parents and path.suffix == ".py"]
+    flat = {path.stem for path in files if path.parent == PROGRAM}
+    ours = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"platform"}
+    found = {(path.relative_to(ROOT).as_posix(), module) for path in files for module in _imports(path)}
+    roots = {module.partition(".")[0] for _, module in found}
+    assert len(files) > 40
+    assert {"pulumi", "apps", "names"} <= roots
+    assert {each for each in found if each[1].partition(".")[0] in ours} == {
+        (name, "apps.catalog") for name, module in found if module == "apps.catalog"
+    }
+    # The rules are run by another Python too, with another SDK: they need nothing of the program.
+    rules = {module for name, module in found if name.startswith("platform/policies/")}
+    assert {module for module in rules if module in flat} == set()

@@ -19,7 +19,7 @@ EDGE = 16.0
 
 
 def diagram(resources: Sequence[Resource], catalog: Catalog) -> str:
-    """The SVG of a stack. What the catalog has and the stack has not is drawn with a broken line."""
+    """The SVG of a stack."""
     return svg(plan(resources, catalog))
 
 
@@ -28,7 +28,7 @@ def plan(resources: Sequence[Resource], catalog: Catalog) -> Drawing:
     canvas = Canvas(resources, catalog)
     middle = vpc(canvas, grid(catalog, LEFT + SIDE + CORRIDOR + 2 * PAD), TOP)
     left_end = left(canvas, middle.y)
-    words = legend(canvas, left_end)
+    words = legend(left_end)
     x = middle.right + CORRIDOR
     ends = (middle.bottom, right(canvas, x, middle.y), words[-1][0][1])
     services = ", ".join(service.name for service in catalog.services)

@@ -22,7 +22,6 @@ POOL_CLIENT = "aws:cognito/userPoolClient:UserPoolClient"
 RECORD = "aws:route53/record:Record"
 REPOSITORY = "aws:ecr/repository:Repository"
 CONTAINER_OF_A_SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105
-TABLE = "aws:dynamodb/table:Table"
 TOPIC = "aws:sns/topic:Topic"
 
 
@@ -93,7 +92,6 @@ def _tables(canvas: Canvas, x: float, y: float, cluster: Frame) -> Frame:
             table.name,
             kind="data",
             chips=(letters[table.name],),
-            faint=not canvas.stands(TABLE, table.name),
         )
         placed.append(canvas.box("table", table.name, box))
     frame = around("DynamoDB", "data", placed)
@@ -103,9 +101,7 @@ def _tables(canvas: Canvas, x: float, y: float, cluster: Frame) -> Frame:
     return frame
 
 
-def legend(canvas: Canvas, y: float) -> tuple[tuple[Point, str], ...]:
-    """What letters and lines mean."""
+def legend(y: float) -> tuple[tuple[Point, str], ...]:
+    """What letters mean."""
     said = ["A letter: a table that the", "service may use."]
-    if any(box.faint for box in canvas.boxes.values()):
-        said += ["A broken line: designed,", "not in this stack."]
     return tuple(((LEFT - PAD, y + place * 15), text) for place, text in enumerate(said))

@@ -29,14 +29,6 @@ class Canvas:
         """How many resources there are of these types."""
         return sum(each.type in types for each in self.resources)
 
-    def stands(self, type_: str, name: str) -> bool:
-        """Is there one of that name? In a stack it begins with its component's."""
-        return any(
-            each.name == name or each.name.endswith(f"-{name}")
-            for each in self.resources
-            if each.type == type_
-        )
-
     def box(self, kind: str, name: str, box: Box) -> Box:
         """Places a box."""
         self.boxes[kind, name] = box

@@ -27,7 +27,7 @@ class Chip:
 
 @dataclass(frozen=True)
 class Box:
-    """One thing. `faint` ones are planned and do not stand yet."""
+    """One thing."""
 
     x: float
     y: float
@@ -37,7 +37,6 @@ class Box:
     note: str = ""
     kind: Kind = "compute"
     chips: tuple[Chip, ...] = ()
-    faint: bool = False
 
     @property
     def right(self) -> float:
@@ -166,7 +165,7 @@ def style() -> str:
         f".note {{ font-size: {SMALL_SIZE}px; }} .title {{ font-size: 12px; font-weight: 600; }}",
         ".letter { font-size: 10px; font-weight: 700; text-anchor: middle; }",
         ".title { paint-order: stroke; stroke-width: 5px; stroke-linejoin: round; }",
-        ".faint { stroke-dasharray: 4 3; } .arrow { fill: none; stroke-width: 1.4; }",
+        ".arrow { fill: none; stroke-width: 1.4; }",
     )
     dark = "\n".join(_colours(DARK))
     return "\n".join((*shapes, *_colours(LIGHT), f"@media (prefers-color-scheme: dark) {{\n{dark}\n}}", ""))
@@ -223,10 +222,9 @@ def _box(box: Box) -> str:
     x, width, height = _n(box.x), _n(box.width), _n(box.height)
     words = _n(box.x + MARGIN + 3)
     base = box.y + box.height / 2 + 4.5 if box.height < TWO_LINES else box.y + 20
-    faint = " faint" if box.faint else ""
     tall = f'height="{_n(box.height - 10)}"'
     parts = [
-        f'<rect class="box{faint}" x="{x}" y="{_n(box.y)}" width="{width}" height="{height}" rx="5"/>',
+        f'<rect class="box" x="{x}" y="{_n(box.y)}" width="{width}" height="{height}" rx="5"/>',
         f'<rect class="fill {box.kind}" x="{x}" y="{_n(box.y + 5)}" width="3" {tall}/>',
         f'<text class="name" x="{words}" y="{_n(base)}">{escape(box.title)}</text>',
         *_chips(box),

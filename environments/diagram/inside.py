@@ -7,7 +7,6 @@ from environments.diagram.canvas import HEAD, PAD, Canvas, around, plural
 from environments.diagram.drawing import Box, Frame, text_width
 from environments.diagram.grid import CORRIDOR, HEIGHT, LANE, STEP, WIDTH, Grid, calls
 
-DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 NAT = "aws:ec2/natGateway:NatGateway"
 
@@ -57,8 +56,6 @@ def _private(canvas: Canvas, cells: Grid, above: float) -> Frame:
 def _service(canvas: Canvas, service: Service, cells: Grid, top: float) -> Box:
     column, row = cells.cells[service.name]
     letters = canvas.letters()
-    # A job is started on demand: nothing of it stands.
-    stands = service.kind == "job" or canvas.stands(DEPLOYMENT, service.name.replace("_", "-"))
     return Box(
         cells.left(column),
         top + row * (HEIGHT + LANE),
@@ -68,7 +65,6 @@ def _service(canvas: Canvas, service: Service, cells: Grid, top: float) -> Box:
         _pods(service),
         "outside" if service.kind == "simulator" else "compute",
         tuple(letters[access.table] for access in service.tables),
-        faint=not stands,
     )
 
 

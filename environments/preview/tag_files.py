@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 THREADS = 16
-MISSING_KEY = ("NoSuchKey", "404")
 
 Reader = Callable[[str], str | None]
 """Gives the text at a path below the backend, None when there is nothing."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from policies.graph import UNKNOWN, Facts, Kind, Resource
 from policies.registry import RULES, Rule
 
@@ -89,7 +89,7 @@ def facts(read: Callable[[str], str | None]) -> Facts:
         ingress_cidrs=frozenset(json.loads(read("ingressCidrs") or '["0.0.0.0/0"]')),
         tags=frozenset(f"gobanking:{tag}" for tag in TAGS),
         simulators=frozenset(
-            service.name.replace("_", "-") for service in WHOLE.services if service.kind == "simulator"
+            service.name.replace("_", "-") for service in CATALOG.services if service.kind == "simulator"
         ),
     )
 

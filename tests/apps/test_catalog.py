@@ -12,7 +12,6 @@ import pytest
 from apps.account.main import AccountSettings
 from apps.catalog import (
     CATALOG,
-    WHOLE,
     Access,
     Catalog,
     CatalogError,
@@ -861,4 +860,4 @@ def test_leaving_services_out_leaves_out_what_only_they_use() -> None:
 
 
 def test_nobody_but_the_dict_service_reaches_the_dict() -> None:
-    assert [each.name for each in WHOLE.services if "dict" in each.egress] == ["dict_key"]
+    assert [each.name for each in CATALOG.services if "dict" in each.egress] == ["dict_key"]

@@ -1,6 +1,6 @@
 """The variables, commands, ports and roles of the resource graph are the ones that work.
 
-Every service of today's catalog is started as its manifest says, with its role's own rights, against
+Every service of the catalog is started as its manifest says, with its role's own rights, against
 emulators that were filled from the graph; then people use the bank. Each thing that the graph could get
 wrong is then got wrong, and found.
 """
@@ -12,11 +12,13 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+import boto3
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
 from apps.catalog import CATALOG
+from environments.graph import answers
 from tests.deployed import mapping, smoke
 from tests.deployed.cluster import Cluster, MskRefuses, NeverReady, Running, end, ready
 from tests.deployed.conftest import Deployed
@@ -218,11 +220,19 @@ MISSING = [
     ("settle-transfers", "TOPIC_TRANSFERS"),
     ("sweep-transfers", "AWS_REGION"),
     ("audit-ledger", "PORT"),
+    ("dict-key", "DICT_CATEGORY"),
+    ("open-finance", "PUBLIC_URL"),
+    ("send-pix", "KAFKA_PRODUCES"),
+    ("receive-pix", "TABLE_TRANSACTIONS"),
+    ("refund-lookups", "TABLE_KEYS"),
+    ("bacen", "ISPB"),
+    ("other-bank", "ENVIRONMENT"),
 ]
 
 
 def test_a_program_without_one_of_its_variables_does_not_start(bank: Deployed) -> None:
     """One of each service, all at once."""
+    assert sorted(workload for workload, _ in MISSING) == sorted(WORKLOADS)
     begin = [
         (begun(bank.cluster, workload, without(name), f"{workload}-without"), name)
         for workload, name in MISSING
@@ -344,6 +354,45 @@ def test_the_smoke_test_fails_by_a_role_with_an_action_less(
     smoke.pay(payer, payee, smoke.PATIENCE_SECONDS)
 
 
+@pytest.mark.parametrize("workload", [name for name, service in WORKLOADS.items() if service.secrets])
+def test_a_secret_is_read_by_the_role_that_the_catalog_gives_it_to(bank: Deployed, workload: str) -> None:
+    """Secrets Manager's own action is enforced here. KMS is not: that `kms:Decrypt` is needed, for secrets
+    and for tables, only AWS shows."""
+    (secret,) = WORKLOADS[workload].secrets
+    graph = changed(bank.graph, ROLE_POLICY, f"roles-{workload}", describing_secrets)
+    whole, less = role(bank.graph, "dev", workload), role(graph, "dev", workload)
+    assert whole is not None
+    assert less is not None
+    bank.cloud.grant(whole)
+    assert read_secret(bank, whole, f"dev-{secret}")
+    with granted(bank, whole, less), pytest.raises(ClientError, match="AccessDenied"):
+        read_secret(bank, less, f"dev-{secret}")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        read_secret(bank, whole, next(f"dev-{other}" for other in sorted(CATALOG.secrets) if other != secret))
+
+
+def describing_secrets(inputs: Json) -> None:
+    """Not without an action: a statement of none is no policy, and the emulator takes it for all."""
+    document = json.loads(inputs["policy"])
+    (statement,) = [each for each in document["Statement"] if each["Sid"] == "Secrets"]
+    assert statement["Action"] == ["secretsmanager:GetSecretValue"]
+    statement["Action"] = ["secretsmanager:DescribeSecret"]
+    inputs["policy"] = json.dumps(document)
+
+
+def read_secret(bank: Deployed, mine: Role, name: str) -> str:
+    keys = bank.cloud.keys(mine)
+    client = boto3.client(
+        "secretsmanager",
+        region_name=answers.REGION,
+        endpoint_url=bank.cloud.stack.url,
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["Token"],
+    )
+    return str(client.get_secret_value(SecretId=name)["SecretString"])
+
+
 @pytest.mark.parametrize(
     ("workload", "sid", "action"),
     [
@@ -358,6 +407,7 @@ def test_the_smoke_test_fails_by_a_role_with_an_action_less(
 def test_msk_would_refuse_a_role_with_an_action_less(
     bank: Deployed, workload: str, sid: str, action: str
 ) -> None:
+    """Examples, by the roles of the graph; every action of every service is in `test_kafka_rights`."""
     graph = changed(bank.graph, ROLE_POLICY, f"roles-{workload}", without_action(workload, sid, action))
     with pytest.raises(MskRefuses, match=action):
         bank.cluster.begin(graph, bank.cluster.running[workload].pod, "refused")

@@ -2,11 +2,16 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+from typer.testing import CliRunner
 
+from environments import cli
+from environments.local import lifecycle
 from tests.environment import GOBANK
 
 
@@ -50,3 +55,21 @@ def test_a_checkout_without_its_packages_says_what_to_run(tmp_path: Path) -> Non
     done = gobank("status", script=copied)
     assert done.returncode == 2
     assert "make up" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "why", ["Kafka needs java (17 or newer).", "port 80: taken"], ids=["sentence", "clause"]
+)
+def test_a_start_that_failed_ends_its_sentences_once(
+    why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> NoReturn:
+        raise lifecycle.UpFailed(why, [])
+
+    monkeypatch.setattr(lifecycle, "launch", failing)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setenv("GOBANK_HOME", str(tmp_path))
+    done = CliRunner().invoke(cli.app, ["up"])
+    assert done.exit_code == 1
+    said = " ".join(done.output.split())
+    assert f"did not come up: {why.rstrip('.')}. Nothing of it is left running." in said

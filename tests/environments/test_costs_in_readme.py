@@ -17,10 +17,7 @@ DOCUMENTS = ("README.md", "README.pt-BR.md")
 
 
 def monthly(example: str, usage: Usage) -> float:
-    nodes = [
-        Resource(node.type, node.name, node.urn, node.parent, node.inputs)
-        for node in graph(example, whole=False)
-    ]
+    nodes = [Resource(node.type, node.name, node.urn, node.parent, node.inputs) for node in graph(example)]
     return estimate(nodes, "sa-east-1", usage).total
 
 

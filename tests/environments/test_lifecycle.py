@@ -15,11 +15,13 @@ from apps.catalog import CATALOG
 from environments.local import tansu
 from environments.local.demo import cpf
 from environments.local.ministack import MiniStack
+from tests.contract.kafka_brokers import prepared
 from tests.environment import GOBANK, Environment, environment, gone, open_account, until
 
 SERVICES = sorted(service.name for service in CATALOG.services if service.port is not None)
 SIMULATORS = sorted(service.name for service in CATALOG.services if service.kind == "simulator")
 SHOW = Path(__file__).parent / "show_environment.py"
+KEYS = Path(__file__).parent / "record_keys.py"
 
 
 @pytest.fixture(scope="module")
@@ -244,13 +246,22 @@ def test_two_at_the_same_moment_make_one_bank(tmp_path: Path) -> None:
         gone(running)
 
 
+def keys_used(bank: Environment, service: str) -> list[str]:
+    return (bank.state.logs / f"{service}.keys").read_text().splitlines()
+
+
 def test_keys_are_renewed_before_they_end(tmp_path: Path) -> None:
-    with environment(tmp_path, GOBANK_CREDENTIALS_SECONDS="900") as bank:
+    """900 s is inside botocore's refresh window (15 minutes), so each call asks for new keys. A refusal is
+    ignored there until the last ten minutes: what shows a renewal is that the keys in use change."""
+    with environment(tmp_path, GOBANK_CREDENTIALS_SECONDS="900", GOBANK_INSTRUMENT=str(KEYS)) as bank:
         api = bank.user("short@example.com")
         account = open_account(api, cpf())
-        # 900 s is inside botocore's refresh window (15 minutes): each call may ask for new keys.
+        first = keys_used(bank, "account")
         for _ in range(5):
             assert api.get(f"/accounts/{account['account_id']}").status == 200
+        since = keys_used(bank, "account")[len(first) :]
+    assert len(since) >= 5
+    assert len({*first, *since}) == len(first) + len(since), "each of them is another"
 
 
 def test_other_servers_can_be_named(tmp_path: Path) -> None:
@@ -276,6 +287,7 @@ def test_other_servers_can_be_named(tmp_path: Path) -> None:
 
 
 def test_the_bank_runs_on_apache_kafka_each_service_as_itself(tmp_path: Path) -> None:
+    prepared("apache", tmp_path / "broker")
     with environment(tmp_path, "--kafka", "apache") as bank:
         assert bank.description["kafka"] == "apache kafka"
         done = bank.gobank("demo", "--json")

@@ -299,6 +299,9 @@ REFUSED = [
     ("gateway", "get_item", "accounts", {"Key": KEY}),
     ("dict_key", "put_item", "accounts", {"Item": KEY}),
     ("dict_key", "get_item", "transactions", {"Key": KEY}),
+    ("open_finance", "put_item", "accounts", {"Item": KEY}),
+    ("open_finance", "scan", "consents", {}),
+    ("open_finance", "get_item", "transactions", {"Key": KEY}),
     ("refund_lookups", "delete_item", "keys", {"Key": KEY}),
     ("refund_lookups", "get_item", "accounts", {"Key": KEY}),
     ("operators", "delete_item", "accounts", {"Key": KEY}),
@@ -308,6 +311,11 @@ REFUSED = [
     ("repair_ledger", "delete_item", "events", {"Key": KEY}),
     ("repair_ledger", "put_item", "keys", {"Item": KEY}),
 ]
+
+
+def test_every_service_with_a_role_is_refused_something() -> None:
+    roles = {service.name for service in CATALOG.services if service.kind != "simulator"}
+    assert {service for service, *_ in REFUSED} == roles
 
 
 @pytest.mark.parametrize(("service", "operation", "name", "request_"), REFUSED)

@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi import Output, ResourceOptions
 
 import sizing
-from apps.catalog import WHOLE, Catalog, environment
+from apps.catalog import CATALOG, Catalog, environment
 from environments.graph.evaluation import Graph, evaluate
 from names import AwsNames
 from sizing import Growth
@@ -30,7 +30,7 @@ BACEN: Mapping[Literal["dict", "spi"], tuple[str, ...]] = {
     "dict": ("192.0.2.0/25", "10.99.7.0/24"),
     "spi": ("203.0.113.0/24",),
 }
-SETTINGS = sorted(WHOLE.settings)
+SETTINGS = sorted(CATALOG.settings)
 GROWTH = Growth(max_replicas=4, one_partition=False)
 
 
@@ -38,7 +38,7 @@ GROWTH = Growth(max_replicas=4, one_partition=False)
 class Setup:
     """What differs from one environment to the next."""
 
-    catalog: Catalog = WHOLE
+    catalog: Catalog = CATALOG
     simulators: bool = False
     interface_endpoints: bool = True
     quota: bool = False

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import yaml
 
-from apps.catalog import CATALOG, WHOLE, Catalog
+from apps.catalog import CATALOG, Catalog
 from configuration import project_defaults, read
 from environment import Environment, EnvironmentArgs
 from environments.graph import answers as cloud
@@ -120,13 +120,13 @@ def program(example: Example, catalog: Catalog) -> None:
 
 
 @cache
-def graph(name: str, *, whole: bool = True, preview: bool = False) -> Graph:
-    """The resource graph of an example: of the bank as designed, or as it can run today."""
-    example, catalog = EXAMPLES[name], WHOLE if whole else CATALOG
+def graph(name: str, *, preview: bool = False) -> Graph:
+    """The resource graph of an example."""
+    example = EXAMPLES[name]
     bases = {} if name != "preview" else {BASE_STACK: base_outputs()}
     return evaluate(
-        lambda: program(example, catalog),
-        config=example.config(catalog),
+        lambda: program(example, CATALOG),
+        config=example.config(CATALOG),
         stack=example.stack,
         preview=preview,
         stack_outputs=bases,

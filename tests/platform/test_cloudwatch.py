@@ -13,7 +13,7 @@ import pytest
 
 from alarms import NAMESPACE, Alarm, Watched, WatchedBase, audit_window, urgent_rule
 from alarms_of_aws import operations
-from apps.catalog import CATALOG, WHOLE, Catalog
+from apps.catalog import CATALOG, Catalog
 from cloudwatch import Observability, ObservabilityArgs, every_alarm, topic_policy
 from dashboard import COLUMNS, Shown, body
 from environments.graph.evaluation import UNKNOWN, Graph, evaluate
@@ -80,7 +80,7 @@ EMISSIONS = list(emissions())
 
 def files_of(service: str) -> set[str]:
     """Where a service's metrics may come from: its own module, and the worker's loop if it consumes."""
-    found = WHOLE.service(service)
+    found = CATALOG.service(service)
     own = found.module.replace(".", "/") + ".py"
     return {own, "apps/kit/worker.py"} if found.consumes else {own}
 
@@ -178,15 +178,15 @@ def test_the_share_of_errors_needs_some_requests() -> None:
 
 
 def test_each_table_is_watched_with_its_indexes_and_operations() -> None:
-    for table in WHOLE.tables:
-        throttles = named(f"table-throttles-{table.name}", catalog=WHOLE)
+    for table in CATALOG.tables:
+        throttles = named(f"table-throttles-{table.name}", catalog=CATALOG)
         places = {
             reading.dimensions.get("GlobalSecondaryIndexName") for reading in throttles.readings.values()
         }
         assert places == {None, *(index.name for index in table.indexes)}
-        errors = named(f"table-errors-{table.name}", catalog=WHOLE)
+        errors = named(f"table-errors-{table.name}", catalog=CATALOG)
         watched_operations = [reading.dimensions["Operation"] for reading in errors.readings.values()]
-        assert watched_operations == operations(WHOLE, table)
+        assert watched_operations == operations(CATALOG, table)
         for alarm in (throttles, errors):
             assert {reading.dimensions["TableName"] for reading in alarm.readings.values()} == {
                 f"dev-{table.name}"
@@ -211,9 +211,9 @@ def test_consumer_lag_is_watched_by_the_names_that_the_consumer_uses() -> None:
         "Consumer Group": "dev-settle-transfers",
         "Topic": "dev.transfers",
     }
-    consumers = {service.name.replace("_", "-") for service in WHOLE.services if service.consumes}
+    consumers = {service.name.replace("_", "-") for service in CATALOG.services if service.consumes}
     for kind in ("lag", "dead-letters", "newer-events"):
-        found = {alarm.name for alarm in every_alarm(watched(catalog=WHOLE)) if alarm.name.startswith(kind)}
+        found = {alarm.name for alarm in every_alarm(watched(catalog=CATALOG)) if alarm.name.startswith(kind)}
         assert found == {f"{kind}-{consumer}" for consumer in consumers}
 
 
@@ -228,7 +228,7 @@ def test_brokers_balancer_and_nat_are_watched() -> None:
     }
 
 
-@pytest.mark.parametrize("alarm", every_alarm(watched(catalog=WHOLE)), ids=lambda alarm: str(alarm.name))
+@pytest.mark.parametrize("alarm", every_alarm(watched(catalog=CATALOG)), ids=lambda alarm: str(alarm.name))
 def test_an_alarm_is_one_that_cloudwatch_takes(alarm: Alarm) -> None:
     assert len(alarm.readings) <= 10, "metric math in an alarm reads ten metrics at most"
     assert all(re.fullmatch(r"[a-z][a-zA-Z0-9_]*", key) for key in alarm.readings)
@@ -239,7 +239,7 @@ def test_an_alarm_is_one_that_cloudwatch_takes(alarm: Alarm) -> None:
     assert len(alarm.description) <= 1024
 
 
-@pytest.mark.parametrize("alarm", every_alarm(watched(catalog=WHOLE)), ids=lambda alarm: str(alarm.name))
+@pytest.mark.parametrize("alarm", every_alarm(watched(catalog=CATALOG)), ids=lambda alarm: str(alarm.name))
 def test_an_alarm_says_how_much_it_hurries_and_what_to_do(alarm: Alarm) -> None:
     assert alarm.description.startswith(("URGENT: ", "Soon: "))
     problem, _, action = alarm.advice.partition(". ")
@@ -248,7 +248,7 @@ def test_an_alarm_says_how_much_it_hurries_and_what_to_do(alarm: Alarm) -> None:
 
 
 def test_alarms_have_names_of_their_own_that_fit() -> None:
-    names = [alarm.name for alarm in every_alarm(watched(catalog=WHOLE))]
+    names = [alarm.name for alarm in every_alarm(watched(catalog=CATALOG))]
     assert len(set(names)) == len(names)
     assert all(len(f"{'x' * 25}-{name}") <= 255 for name in names)
     rule = urgent_rule([f"{'x' * 25}-{name}" for name in names])

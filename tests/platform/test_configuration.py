@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import settings as types
-from apps.catalog import API_SETTINGS, CATALOG, KAFKA_SETTINGS, WHOLE, Catalog
+from apps.catalog import API_SETTINGS, CATALOG, KAFKA_SETTINGS, Catalog
 from configuration import TUNABLES, project_defaults, read
 from configuration_rules import RETENTION_DAYS
 from configuration_values import Problem, SettingsError
@@ -628,17 +628,17 @@ def test_images_that_are_given_need_no_commit() -> None:
 
 
 def test_simulators_that_are_not_deployed_need_no_image() -> None:
-    simulators = {service.name for service in WHOLE.services if service.kind == "simulator"}
-    all_given = {"imageSource": "given", "images": _images(WHOLE)}
+    simulators = {service.name for service in CATALOG.services if service.kind == "simulator"}
+    all_given = {"imageSource": "given", "images": _images(CATALOG)}
     bank_given = {
         "imageSource": "given",
-        "images": _images(WHOLE.without(lambda service: service.kind == "simulator")),
+        "images": _images(CATALOG.without(lambda service: service.kind == "simulator")),
     }
     for listed in (all_given, bank_given):
-        images = _read({**FILLED, **listed}, stack="prod", catalog=WHOLE).images
+        images = _read({**FILLED, **listed}, stack="prod", catalog=CATALOG).images
         assert isinstance(images, types.GivenImages)
         assert simulators.isdisjoint(images.references)
-    (problem,) = _problems(bank_given, catalog=WHOLE)
+    (problem,) = _problems(bank_given, catalog=CATALOG)
     assert all(name in problem.rule for name in simulators)
 
 
@@ -819,7 +819,7 @@ def test_bacens_addresses_are_told_only_where_no_simulator_stands_in() -> None:
 
 def test_every_setting_of_the_catalog_is_a_tunable_or_decided_elsewhere() -> None:
     elsewhere = {"environment", "aws_region", "public_url", *API_SETTINGS, *KAFKA_SETTINGS}
-    assert set(_read({}).tunables) == set(TUNABLES) == WHOLE.settings - elsewhere
+    assert set(_read({}).tunables) == set(TUNABLES) == CATALOG.settings - elsewhere
 
 
 def test_everything_is_tagged_with_what_it_belongs_to() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 import dict_isolation
-from apps.catalog import CATALOG, WHOLE, Catalog, Egress
+from apps.catalog import CATALOG, Catalog, Egress
 from environments.graph.evaluation import Graph, evaluate
 from tests.platform import cluster
 from tests.platform.addresses import Addresses
@@ -16,16 +16,16 @@ GROUP = "aws:ec2/securityGroup:SecurityGroup"
 POLICY = "kubernetes:vpcresources.k8s.aws/v1beta1:SecurityGroupPolicy"
 AWS = {*cluster.DYNAMODB, *cluster.ISOLATED}
 PREVIEW = "whole bank in a preview"
-HOLDERS = [name for name, setup in cluster.SETUPS.items() if setup.catalog is WHOLE and name != PREVIEW]
+HOLDERS = [name for name, setup in cluster.SETUPS.items() if setup.catalog is CATALOG and name != PREVIEW]
 EACH = pytest.mark.parametrize("name", HOLDERS)
 
 
 def with_egress(service: str, *classes: Egress) -> Catalog:
     return replace(
-        WHOLE,
+        CATALOG,
         services=tuple(
             replace(each, egress=frozenset({*each.egress, *classes})) if each.name == service else each
-            for each in WHOLE.services
+            for each in CATALOG.services
         ),
     )
 
@@ -143,7 +143,6 @@ def test_without_the_service_there_is_no_group(preview: bool) -> None:
 @pytest.mark.parametrize(
     ("catalog", "problems"),
     [
-        (WHOLE, []),
         (CATALOG, []),
         (
             with_egress("account", "dict"),
@@ -157,7 +156,7 @@ def test_without_the_service_there_is_no_group(preview: bool) -> None:
             ],
         ),
     ],
-    ids=["whole", "today", "two", "more"],
+    ids=["whole", "two", "more"],
 )
 def test_isolation_that_is_none_is_refused(catalog: Catalog, problems: list[str]) -> None:
     assert dict_isolation.problems(catalog) == problems
@@ -165,9 +164,10 @@ def test_isolation_that_is_none_is_refused(catalog: Catalog, problems: list[str]
 
 def test_the_endpoints_rules_follow_the_secrets() -> None:
     without = replace(
-        WHOLE,
+        CATALOG,
         services=tuple(
-            replace(each, secrets=frozenset()) if each.name == "dict_key" else each for each in WHOLE.services
+            replace(each, secrets=frozenset()) if each.name == "dict_key" else each
+            for each in CATALOG.services
         ),
     )
     graph = evaluate(lambda: cluster.program(cluster.Setup(catalog=without)))

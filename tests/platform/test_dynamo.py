@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from apps.catalog import WHOLE, Catalog, Index, Table
+from apps.catalog import CATALOG, Catalog, Index, Table
 from dynamo import Tables, TablesArgs, key_attributes
 from environments.graph.evaluation import Graph, evaluate
 from environments.local.provision import table_request
@@ -18,7 +18,7 @@ TABLE = "aws:dynamodb/table:Table"
 
 
 def tables(
-    *, catalog: Catalog = WHOLE, prefix: str = "dev", recovery: bool = True, protect: bool = False
+    *, catalog: Catalog = CATALOG, prefix: str = "dev", recovery: bool = True, protect: bool = False
 ) -> Tables:
     return Tables("tables", TablesArgs(catalog, prefix, KEY, recovery, protect))
 
@@ -37,10 +37,10 @@ def test_every_resource_takes_what_its_sdk_says_and_has_a_component_above_it(
     assert {node.name: found for node in graph if (found := complaints(node))} == {}
     assert graph.outside_components() == []
     assert graph.messages == (), "the SDK deprecated something"
-    assert len(graph.of_type(TABLE)) == len(WHOLE.tables)
+    assert len(graph.of_type(TABLE)) == len(CATALOG.tables)
 
 
-@pytest.mark.parametrize("table", WHOLE.tables, ids=[table.name for table in WHOLE.tables])
+@pytest.mark.parametrize("table", CATALOG.tables, ids=[table.name for table in CATALOG.tables])
 def test_a_table_has_the_keys_and_indexes_of_the_local_one(table: Table, dev: Graph) -> None:
     inputs = dev.one(TABLE, f"tables-{table.name}").inputs
     local = table_request(table, f"dev-{table.name}")
@@ -70,10 +70,10 @@ def test_key_attributes_are_named_once_each() -> None:
 
 
 def test_items_end_where_the_catalog_says_so(dev: Graph) -> None:
-    found = {table.name: dev.one(TABLE, f"tables-{table.name}").inputs.get("ttl") for table in WHOLE.tables}
+    found = {table.name: dev.one(TABLE, f"tables-{table.name}").inputs.get("ttl") for table in CATALOG.tables}
     assert found == {
         table.name: {"attributeName": table.ttl, "enabled": True} if table.ttl else None
-        for table in WHOLE.tables
+        for table in CATALOG.tables
     }
     assert found["accounts"] is None
     assert found["events"] == {"attributeName": "ttl", "enabled": True}
@@ -81,7 +81,7 @@ def test_items_end_where_the_catalog_says_so(dev: Graph) -> None:
 
 def test_every_table_is_encrypted_under_the_banks_key(dev: Graph) -> None:
     found = [node.inputs["serverSideEncryption"] for node in dev.of_type(TABLE)]
-    assert found == [{"enabled": True, "kmsKeyArn": KEY}] * len(WHOLE.tables)
+    assert found == [{"enabled": True, "kmsKeyArn": KEY}] * len(CATALOG.tables)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_every_table_is_encrypted_under_the_banks_key(dev: Graph) -> None:
 def test_tables_are_recoverable_where_asked(recovery: bool, expected: dict[str, Any]) -> None:
     graph = evaluate(lambda: tables(recovery=recovery))
     assert [node.inputs["pointInTimeRecovery"] for node in graph.of_type(TABLE)] == [expected] * len(
-        WHOLE.tables
+        CATALOG.tables
     )
 
 
@@ -107,11 +107,11 @@ def test_the_component_hands_on_each_tables_name() -> None:
     def program() -> None:
         made = tables()
         pulumi.export("names", made.names)
-        assert len(made.tables) == len(WHOLE.tables)
+        assert len(made.tables) == len(CATALOG.tables)
 
     for preview in (False, True):  # the names are given, so known before anything exists
         outputs = evaluate(program, preview=preview).outputs
-        assert outputs["names"] == {table.name: f"dev-{table.name}" for table in WHOLE.tables}
+        assert outputs["names"] == {table.name: f"dev-{table.name}" for table in CATALOG.tables}
 
 
 def test_names_fit_with_the_longest_prefix() -> None:
@@ -120,7 +120,7 @@ def test_names_fit_with_the_longest_prefix() -> None:
 
 
 def test_only_the_tables_of_the_catalog_at_hand_are_made() -> None:
-    catalog = WHOLE.without(lambda service: service.name in {"dict_key", "refund_lookups", "open_finance"})
+    catalog = CATALOG.without(lambda service: service.name in {"dict_key", "refund_lookups", "open_finance"})
     graph = evaluate(lambda: tables(catalog=catalog))
     assert sorted(node.inputs["name"] for node in graph.of_type(TABLE)) == [
         "dev-accounts",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import names
 import sizing
-from apps.catalog import CATALOG, WHOLE
+from apps.catalog import CATALOG
 from base import CONTRACT_VERSION, VALUES, Base, WrongBase
 from configuration_values import SettingsError
 from environments.graph.evaluation import UNKNOWN, Graph, Node, evaluate
@@ -139,18 +139,16 @@ def test_every_service_of_the_catalog_is_in_the_cluster_of_dev() -> None:
 # --- what an environment exports -----------------------------------------------------------------
 
 
+def documented(name: str) -> set[str]:
+    """The outputs of a README's table, by the names in its first column."""
+    _, table = re.split(r"\| (?:output|saída) \|.*\n\| --- .*\n", (PROGRAM.parent / name).read_text())
+    rows = table.partition("\n\n")[0].splitlines()
+    return {output for row in rows for output in re.findall(r"`(\w+)`", row.split("|")[1])}
+
+
 def test_a_stack_exports_what_people_need_and_what_previews_build_on() -> None:
     found = graph("dev with a domain")
-    assert set(found.outputs) == {
-        "api_url",
-        "user_pool_id",
-        "app_client_id",
-        "kubeconfig",
-        "nat_addresses",
-        "operators_job",
-        "repair_job",
-        "base",
-    }
+    assert set(found.outputs) == documented("README.md") == documented("README.pt-BR.md")
     assert found.secret_outputs == {"kubeconfig"}
     assert found.outputs["api_url"] == "https://dev.bank.com.br"
     assert json.loads(found.outputs["kubeconfig"])["kind"] == "Config"
@@ -193,8 +191,8 @@ def test_a_base_that_cannot_be_built_on_is_refused_by_name(exported: Any, says: 
     outputs = {} if exported is None else {"base": exported}
     with pytest.raises(WrongBase, match=says) as refused:
         evaluate(
-            lambda: program(example, WHOLE),
-            config=example.config(WHOLE),
+            lambda: program(example, CATALOG),
+            config=example.config(CATALOG),
             stack=example.stack,
             stack_outputs={BASE_STACK: outputs},
         )
@@ -258,6 +256,20 @@ def test_pods_start_with_their_rights_tables_topics_and_network_rules(name: str)
     ours = [node for node in found.of_type(ASSOCIATION) if node.inputs["namespace"] != "kube-system"]
     services = [node for node in ours if "amazon-cloudwatch" not in str(node.inputs["namespace"])]
     assert needs(found, pods, services) == []
+
+
+@EVERY
+def test_consumers_are_rolled_out_before_producers(name: str) -> None:
+    """A record of a newer version that met an older consumer would pause its partition."""
+    found = graph(name)
+    consumers = deployments(found, *(each.name for each in CATALOG.services if each.consumes))
+    writers = {"account", "transaction", "relay_outbox", "receive_pix", "sweep_transfers"}
+    assert {each.name for each in CATALOG.services if each.produces and each.kind != "job"} <= writers
+    assert needs(found, deployments(found, *writers), consumers) == []
+    others = [node for node in deployments(found) if not found.depends(node, consumers[0])]
+    assert {node.urn for node in consumers} <= {node.urn for node in others}, "a consumer waits for none"
+    bystanders = deployments(found, "gateway", "dict_key", "open_finance", "audit_ledger")
+    assert {node.urn for node in bystanders} <= {node.urn for node in others}
 
 
 def test_each_thing_waits_for_the_thing_it_is_in() -> None:
@@ -333,7 +345,7 @@ def test_a_preview_makes_nothing_that_costs_while_idle() -> None:
 
 
 def test_simulators_run_in_dev_and_previews_and_never_in_prod() -> None:
-    simulators = {names.workload(each.name) for each in WHOLE.services if each.kind == "simulator"}
+    simulators = {names.workload(each.name) for each in CATALOG.services if each.kind == "simulator"}
     for name in ("dev", "preview"):
         there = {node.inputs["metadata"]["name"] for node in deployments(graph(name))}
         assert simulators <= there
@@ -353,8 +365,8 @@ def test_the_nodes_carry_the_bank_and_its_previews() -> None:
     nodes, previews = int(cluster["gobanking:nodes"]), int(cluster["gobanking:previews"])
     at_most = int(cluster["gobanking:maxNodes"])
     growth = Growth(max_replicas=int(cluster["gobanking:maxReplicas"]), one_partition=False)
-    alone = sizing.least(WHOLE, growth)
-    shared = sum((sizing.least(WHOLE, Growth(1, one_partition=True)) for _ in range(previews)), alone)
+    alone = sizing.least(CATALOG, growth)
+    shared = sum((sizing.least(CATALOG, Growth(1, one_partition=True)) for _ in range(previews)), alone)
     for asked, count in ((alone, nodes), (shared, at_most)):
         assert asked.cpu_millis <= count * (M7G_LARGE["cpu"] - SYSTEM_CPU_MILLIS)
         assert asked.memory_mib <= count * (M7G_LARGE["memory"] - SYSTEM_MEMORY_MIB)

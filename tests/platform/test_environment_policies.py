@@ -3,12 +3,12 @@
 import pytest
 
 import names
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from policies.registry import RULES, broken
 from tests.platform.examples import ALL, EXAMPLES, graph
 from tests.platform.policing import facts, resources
 
-SIMULATORS = frozenset(names.workload(each.name) for each in WHOLE.services if each.kind == "simulator")
+SIMULATORS = frozenset(names.workload(each.name) for each in CATALOG.services if each.kind == "simulator")
 KINDS = {"prod": "prod", "preview": "preview"}
 
 

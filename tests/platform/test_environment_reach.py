@@ -5,7 +5,7 @@ import json
 import pytest
 
 import sizing
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from environments.graph.evaluation import Graph
 from tests.platform.addresses import Addresses
 from tests.platform.examples import EXAMPLES, base_outputs, graph
@@ -18,7 +18,7 @@ CREATED = ("dev", "dev with a domain", "prod")
 def world(name: str, whole: Graph) -> World:
     """What is around an environment's pods, from what its base exports."""
     base = base_outputs()["base"] if name == "preview" else whole.outputs["base"]
-    egress = EXAMPLES[name].config(WHOLE)
+    egress = EXAMPLES[name].config(CATALOG)
     ranges = {key: Addresses.of(*json_list(egress[f"gobanking:{key}Cidrs"])) for key in ("dict", "spi")}
     return World(
         namespace=whole.one("kubernetes:core/v1:Namespace").inputs["metadata"]["name"],
@@ -42,7 +42,7 @@ def world(name: str, whole: Graph) -> World:
 def test_who_talks_to_whom_is_what_the_catalog_says(name: str, locks: frozenset[Lock]) -> None:
     whole = graph(name)
     around = world(name, whole)
-    deployed = sizing.deployed(WHOLE, name != "prod")
+    deployed = sizing.deployed(CATALOG, name != "prod")
     assert differences(found(whole, around, locks), promised(deployed, around)) == []
 
 
@@ -51,7 +51,7 @@ def test_a_preview_opens_what_the_catalog_says_and_no_more() -> None:
     whole = graph("preview")
     around = world("preview", whole)
     matrix = found(whole, around, frozenset({"policies"}))
-    assert differences(matrix, promised(WHOLE, around)) == []
+    assert differences(matrix, promised(CATALOG, around)) == []
 
 
 def json_list(text: str) -> list[str]:

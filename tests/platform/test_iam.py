@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from apps.catalog import CATALOG, WHOLE, Catalog, CatalogError, policy
+from apps.catalog import CATALOG, Catalog, CatalogError, policy
 from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from iam import Roles, RolesArgs, role_name, trust, with_role
 from names import PREFIX_LIMIT, AwsArns
@@ -26,7 +26,7 @@ ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 def secret_arns(prefix: str) -> dict[str, str]:
     return {
         secret: f"arn:aws:secretsmanager:sa-east-1:{ACCOUNT}:secret:{prefix}-{secret}-AbCdEf"
-        for secret in WHOLE.secrets
+        for secret in CATALOG.secrets
     }
 
 
@@ -40,7 +40,7 @@ def later(value: str) -> pulumi.Output[str]:
     return pulumi.Output.from_input(unknown if pulumi.runtime.is_dry_run() else value)
 
 
-def roles(*, catalog: Catalog = WHOLE, prefix: str = "dev", name: str = "roles") -> Roles:
+def roles(*, catalog: Catalog = CATALOG, prefix: str = "dev", name: str = "roles") -> Roles:
     args = RolesArgs(
         catalog=catalog,
         prefix=prefix,
@@ -62,7 +62,7 @@ def dev() -> Graph:
     return evaluate(roles)
 
 
-SERVICES = [service.name for service in with_role(WHOLE)]
+SERVICES = [service.name for service in with_role(CATALOG)]
 
 
 @pytest.mark.parametrize("preview", [False, True], ids=["update", "preview"])
@@ -85,7 +85,7 @@ def test_in_a_preview_the_documents_are_unknown_and_the_names_are_not() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_role_may_do_what_the_catalog_says_and_nothing_else(service: str, dev: Graph) -> None:
     permissions = dev.one(POLICY, f"roles-{service.replace('_', '-')}")
-    assert json.loads(permissions.inputs["policy"]) == policy(WHOLE, service, expected_arns())
+    assert json.loads(permissions.inputs["policy"]) == policy(CATALOG, service, expected_arns())
     role = dev.one(ROLE, f"roles-{service.replace('_', '-')}")
     assert role.outputs is not None
     assert permissions.inputs["role"] == role.outputs["name"]
@@ -109,14 +109,13 @@ def test_no_document_has_a_wildcard(dev: Graph) -> None:
     assert [text for document in documents for text in texts(json.loads(document)) if "*" in text] == []
 
 
-@pytest.mark.parametrize("catalog", [CATALOG, WHOLE], ids=["today", "whole"])
-def test_a_service_has_a_role_exactly_when_it_may_do_something(catalog: Catalog) -> None:
+def test_a_service_has_a_role_exactly_when_it_may_do_something() -> None:
     permitted = {
         service.name
-        for service in catalog.services
-        if policy(catalog, service.name, expected_arns())["Statement"]
+        for service in CATALOG.services
+        if policy(CATALOG, service.name, expected_arns())["Statement"]
     }
-    assert {service.name for service in with_role(catalog)} == permitted
+    assert {service.name for service in with_role(CATALOG)} == permitted
     assert "gateway" not in permitted
     assert "operators" in permitted, "jobs have a role too"
 
@@ -187,7 +186,7 @@ def test_names_and_documents_fit_with_the_longest_prefix() -> None:
 
 
 def test_a_roles_name_that_would_be_too_long_is_refused() -> None:
-    service = WHOLE.service("account")
+    service = CATALOG.service("account")
     longest = "r" * (64 - len("-account") - len("-0123abc"))
     assert role_name(longest, service) == f"{longest}-account"
     with pytest.raises(ValueError, match="at most 64 characters"):
@@ -195,6 +194,6 @@ def test_a_roles_name_that_would_be_too_long_is_refused() -> None:
 
 
 def test_a_secret_without_an_arn_is_refused_before_anything_is_made() -> None:
-    catalog = replace(WHOLE, secrets=WHOLE.secrets | {"pix_key"})
+    catalog = replace(CATALOG, secrets=CATALOG.secrets | {"pix_key"})
     with pytest.raises(CatalogError, match="secrets without an ARN: pix_key"):
         evaluate(lambda: roles(catalog=catalog))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from apps.catalog import CATALOG, WHOLE, Service
+from apps.catalog import CATALOG, Service
 from ecr import Repositories, RepositoriesArgs
 from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from images import BUILDX, Images, ImagesArgs, build_arguments, prerequisites, registry, repository
@@ -97,7 +97,7 @@ def test_no_cache_is_kept_under_a_tag_that_could_be_pushed_only_once() -> None:
         assert "cacheFrom" not in image.inputs
 
 
-@pytest.mark.parametrize("service", WHOLE.services, ids=lambda service: service.name)
+@pytest.mark.parametrize("service", CATALOG.services, ids=lambda service: service.name)
 def test_build_arguments_say_which_module_of_which_folder(service: Service) -> None:
     arguments = build_arguments(service)
     assert arguments["SERVICE"] == service.name

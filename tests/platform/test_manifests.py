@@ -4,7 +4,7 @@ import pytest
 
 import manifests
 import pods
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from sizing import Requests, Scale
 
 SPACE = "dev"
@@ -71,7 +71,7 @@ def test_a_deployment_says_how_many_only_where_nothing_scales_it(scale: Scale, r
 
 
 def test_an_autoscaler_follows_the_cpu_of_its_deployment() -> None:
-    found = manifests.autoscaler(SPACE, "account", WHOLE.service("account"), Scale(2, 4))
+    found = manifests.autoscaler(SPACE, "account", CATALOG.service("account"), Scale(2, 4))
     assert found["metadata"] == META
     spec = found["spec"]
     assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "account"}
@@ -81,7 +81,7 @@ def test_an_autoscaler_follows_the_cpu_of_its_deployment() -> None:
 
 
 def test_members_of_a_group_leave_one_by_one() -> None:
-    settle = WHOLE.service("settle_transfers")
+    settle = CATALOG.service("settle_transfers")
     spec = manifests.autoscaler(SPACE, "settle-transfers", settle, Scale(2, 4))["spec"]
     assert spec["behavior"]["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 300}]
 

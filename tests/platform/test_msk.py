@@ -6,7 +6,7 @@ from dataclasses import replace
 import pulumi
 import pytest
 
-from apps.catalog import CATALOG, WHOLE, Topic
+from apps.catalog import CATALOG, Topic
 from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from msk import Brokers, BrokersArgs, Topics, TopicsArgs, problems, server_properties, topic_configs, zones
 from names import PREFIX_LIMIT
@@ -41,7 +41,7 @@ def brokers(settings: KafkaSettings = DEV, *, prefix: str = "dev", protect: bool
 
 
 def topics(*, one_partition: bool = False, protect: bool = False, min_in_sync: int = 1) -> Topics:
-    args = TopicsArgs(WHOLE, "dev", brokers().arn, 2, min_in_sync, one_partition, protect)
+    args = TopicsArgs(CATALOG, "dev", brokers().arn, 2, min_in_sync, one_partition, protect)
     return Topics("topics", args)
 
 
@@ -69,7 +69,7 @@ def test_every_resource_takes_what_its_sdk_says_and_has_a_component_above_it(pre
     assert {node.name: found for node in graph if (found := complaints(node))} == {}
     assert graph.outside_components() == []
     assert graph.messages == ()
-    assert len(graph.of_type(TOPIC)) == len(WHOLE.topics)
+    assert len(graph.of_type(TOPIC)) == len(CATALOG.topics)
 
 
 def test_the_brokers_hand_on_what_clients_need() -> None:
@@ -213,8 +213,8 @@ def test_each_topic_of_the_catalog_is_made_dead_letters_too(dev: Graph) -> None:
     arn = dev.one(CLUSTER).outputs
     assert arn is not None
     made = {node.inputs["name"]: node.inputs for node in dev.of_type(TOPIC)}
-    assert made.keys() == {f"dev.{topic.name}" for topic in WHOLE.topics}
-    for topic in WHOLE.topics:
+    assert made.keys() == {f"dev.{topic.name}" for topic in CATALOG.topics}
+    for topic in CATALOG.topics:
         inputs = made[f"dev.{topic.name}"]
         assert inputs["partitionCount"] == topic.partitions
         assert inputs["replicationFactor"] == 2

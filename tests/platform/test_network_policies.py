@@ -7,7 +7,7 @@ import pytest
 
 import network_policies
 import sizing
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from network_policies import Addresses, policy
 
 AT = Addresses(
@@ -20,7 +20,7 @@ AT = Addresses(
     spi=("203.0.113.0/24",),
 )
 SIMULATED = replace(AT, dict=(), spi=())
-REAL = sizing.deployed(WHOLE, False)
+REAL = sizing.deployed(CATALOG, False)
 
 DNS = {
     "to": [
@@ -85,11 +85,11 @@ def test_dict_key_is_reached_by_its_callers_and_reaches_the_dict_and_aws() -> No
 
 
 def test_a_simulator_stands_in_for_the_ranges() -> None:
-    found = policy(WHOLE, WHOLE.service("dict_key"), SIMULATED, "gateway")
+    found = policy(CATALOG, CATALOG.service("dict_key"), SIMULATED, "gateway")
     assert found["egress"] == [to(pods("bacen"), 8020), DNS, DYNAMODB, AGENT, ENDPOINTS]
-    found = policy(WHOLE, WHOLE.service("open_finance"), SIMULATED, "gateway")
+    found = policy(CATALOG, CATALOG.service("open_finance"), SIMULATED, "gateway")
     assert found["egress"][:2] == [to(pods("dict-key"), 8003), to(pods("other-bank"), 8021)]
-    found = policy(WHOLE, WHOLE.service("bacen"), SIMULATED, "gateway")
+    found = policy(CATALOG, CATALOG.service("bacen"), SIMULATED, "gateway")
     callers = pods("dict-key", "other-bank", "receive-pix", "send-pix")
     assert found["ingress"] == [{"from": callers, "ports": tcp(8020)}]
     assert found["egress"] == [to(pods("other-bank"), 8021), DNS]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import names
-from apps.catalog import WHOLE, environment
+from apps.catalog import CATALOG, environment
 from environments.aws.job import job_name, run_of
 from environments.graph.evaluation import Graph
 from tests.platform.examples import DIGEST, base_outputs, graph
@@ -71,7 +71,7 @@ def test_its_program_is_told_what_the_catalog_says(name: str) -> None:
             *("kafka_bootstrap", "kafka_security"),
         )
     }
-    assert told == environment(WHOLE, "operators", names.AwsNames(WHOLE, PLACES[name], settings))
+    assert told == environment(CATALOG, "operators", names.AwsNames(CATALOG, PLACES[name], settings))
 
 
 @EACH

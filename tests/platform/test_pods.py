@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 import pods
-from apps.catalog import WHOLE, Service
+from apps.catalog import CATALOG, Service
 from names import workload
 
-RUNNING = [service for service in WHOLE.services if service.kind != "job"]
+RUNNING = [service for service in CATALOG.services if service.kind != "job"]
 EACH = pytest.mark.parametrize("service", RUNNING, ids=lambda service: service.name)
 UVICORN_GRACE_SECONDS = 10
 
@@ -129,11 +129,11 @@ def test_variables_are_listed_by_name_so_that_their_order_never_rolls_a_pod() ->
 
 def test_a_job_is_no_pod_of_a_deployment() -> None:
     with pytest.raises(ValueError, match="service 'operators' has no port, so it runs as a job"):
-        template(WHOLE.service("operators"))
+        template(CATALOG.service("operators"))
 
 
 def test_the_pod_of_a_job_runs_once_and_is_a_workers_but_for_what_probes_and_spreads_it() -> None:
-    job = WHOLE.service("operators")
+    job = CATALOG.service("operators")
     found = pods.job_template(job, "operators", "registry/x@sha256:1", {"LOG": "x"})
     like = template(replace(job, port=8000, kind="worker"), LOG="x")
     like["metadata"]["labels"] = pods.labels("operators", "job")

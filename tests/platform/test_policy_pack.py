@@ -2,6 +2,8 @@
 
 import ast
 import importlib.util
+import json
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -200,3 +202,19 @@ def test_the_pack_itself_is_imported_by_nobody_and_is_the_only_one_to_import_the
     }
     assert importing == {"__main__.py"}
     assert importlib.util.find_spec("policies.__main__") is not None
+
+
+OWN_PYTHON = MODULES[0].parent / ".venv" / "bin" / "python"
+
+
+def test_pulumis_own_sdk_takes_the_pack_and_shows_it_a_good_and_a_bad_resource() -> None:
+    """The SDK above is ours; this one is what `pulumi up --policy-pack` runs, in the pack's environment."""
+    if not OWN_PYTHON.exists():
+        pytest.skip("THE PACK DOES NOT MEET PULUMI'S POLICY SDK: `make policy` sets its environment up")
+    script = Path(__file__).parent / "real_pack.py"
+    done = subprocess.run([OWN_PYTHON, "-P", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["policies"] == [[rule.name, rule.level] for rule in RULES]
+    assert said["good"] == {}
+    assert said["bad"] == {"logs-end": ["logs: keeps its logs for ever"]}

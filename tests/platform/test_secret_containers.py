@@ -3,7 +3,7 @@
 import pulumi
 import pytest
 
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from names import PREFIX_LIMIT
 from secret_containers import Secrets, SecretsArgs
@@ -14,7 +14,7 @@ SECRET = "aws:secretsmanager/secret:Secret"
 
 
 def secrets(*, prefix: str = "dev", recovery_days: int = 30, protect: bool = False) -> None:
-    made = Secrets("secrets", SecretsArgs(WHOLE, prefix, KEY, recovery_days, protect))
+    made = Secrets("secrets", SecretsArgs(CATALOG, prefix, KEY, recovery_days, protect))
     pulumi.export("arns", made.arns)
 
 
@@ -29,13 +29,13 @@ def test_every_resource_takes_what_its_sdk_says_and_has_a_component_above_it(pre
     assert {node.name: found for node in graph if (found := complaints(node))} == {}
     assert graph.outside_components() == []
     assert graph.messages == ()
-    assert len(graph.of_type(SECRET)) == len(WHOLE.secrets)
+    assert len(graph.of_type(SECRET)) == len(CATALOG.secrets)
 
 
 def test_each_secret_of_the_catalog_has_a_container_and_no_value(dev: Graph) -> None:
     assert {node.type for node in dev if node.custom} == {SECRET}
     assert sorted(node.inputs["name"] for node in dev.of_type(SECRET)) == [
-        f"dev-{secret}" for secret in sorted(WHOLE.secrets)
+        f"dev-{secret}" for secret in sorted(CATALOG.secrets)
     ]
     assert {frozenset(node.inputs) for node in dev.of_type(SECRET)} == {
         frozenset({"name", "kmsKeyId", "recoveryWindowInDays"})
@@ -47,7 +47,7 @@ def test_each_is_encrypted_under_the_banks_key(dev: Graph) -> None:
 
 
 def test_the_component_hands_on_each_arn_by_the_catalogs_name(dev: Graph) -> None:
-    assert dev.outputs["arns"].keys() == WHOLE.secrets
+    assert dev.outputs["arns"].keys() == CATALOG.secrets
     for secret, arn in dev.outputs["arns"].items():
         assert f":secret:dev-{secret}-" in arn
     assert set(evaluate(secrets, preview=True).outputs["arns"].values()) == {UNKNOWN}
@@ -72,7 +72,7 @@ def test_a_recovery_that_aws_does_not_know_is_refused(days: int) -> None:
 
 
 def test_a_bank_without_secrets_has_no_container() -> None:
-    catalog = WHOLE.without(lambda service: bool(service.secrets))
+    catalog = CATALOG.without(lambda service: bool(service.secrets))
     graph = evaluate(lambda: Secrets("secrets", SecretsArgs(catalog, "dev", KEY, 7, protect=False)))
     assert graph.of_type(SECRET) == []
 

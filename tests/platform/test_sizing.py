@@ -3,7 +3,7 @@
 import pytest
 
 import sizing
-from apps.catalog import CATALOG, WHOLE, Catalog, Consumption, Service, Topic
+from apps.catalog import CATALOG, Catalog, Consumption, Service, Topic
 from sizing import Growth, Requests, Scale
 
 LARGE = Growth(max_replicas=8, one_partition=False)
@@ -96,7 +96,7 @@ def test_the_most_is_all_grown_all_rolled_out_and_a_job() -> None:
 
 
 def test_simulators_and_calls_to_them_are_deployed_only_when_asked_for() -> None:
-    with_them, without = sizing.deployed(WHOLE, True), sizing.deployed(WHOLE, False)
+    with_them, without = sizing.deployed(CATALOG, True), sizing.deployed(CATALOG, False)
     simulators = {"bacen", "other_bank"}
     assert {service.name for service in with_them.services} >= simulators
     assert {service.name for service in without.services} & simulators == set()

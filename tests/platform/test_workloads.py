@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from environments.graph.evaluation import UNKNOWN, Graph, evaluate
 from environments.graph.nodes import Node
 from sizing import Growth
@@ -96,7 +96,7 @@ def test_each_service_has_its_objects_and_a_job_only_who_it_is_and_whom_it_may_t
 @EACH
 def test_simulators_run_only_where_they_are_asked_for(name: str) -> None:
     setup, graph = cluster.SETUPS[name], cluster.graph(name)
-    simulators = {each.name for each in WHOLE.services if each.kind == "simulator"}
+    simulators = {each.name for each in CATALOG.services if each.kind == "simulator"}
     there = {each.name for each in setup.catalog.services} & simulators
     assert services(graph, ACCOUNT) & simulators == (there if setup.simulators else set())
 
@@ -249,7 +249,7 @@ def test_the_quota_has_room_for_every_pod_and_its_successor() -> None:
         cpu += count * int(requests["cpu"].removesuffix("m"))
         memory += count * int(requests["memory"].removesuffix("Mi"))
         pods += count
-    jobs = [WHOLE.service(name) for name in ("operators", "repair_ledger")]
+    jobs = [CATALOG.service(name) for name in ("operators", "repair_ledger")]
     cpu += sum(each.cpu_millis for each in jobs)
     memory += sum(each.memory_mib for each in jobs)
     assert hard["requests.cpu"] == f"{cpu}m"
@@ -269,10 +269,10 @@ def refused(setup: cluster.Setup, **changes: Any) -> list[str]:
 
 
 TWO_HOLDERS = replace(
-    WHOLE,
+    CATALOG,
     services=tuple(
         replace(each, egress=each.egress | {"dict"}) if each.name == "account" else each
-        for each in WHOLE.services
+        for each in CATALOG.services
     ),
 )
 REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole bank and simulators"]
@@ -297,7 +297,7 @@ REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole 
             ],
         ),
         (
-            replace(REAL, catalog=WHOLE.without(lambda service: service.name == "gateway")),
+            replace(REAL, catalog=CATALOG.without(lambda service: service.name == "gateway")),
             {},
             ["the gateway 'gateway' is no service"],
         ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apps.catalog import CATALOG, WHOLE
+from apps.catalog import CATALOG
 from apps.kit import mutual_tls, secret_values
 from apps.open_finance import keys
 from environments.local import secret_files
@@ -18,7 +18,7 @@ SERVICE = CATALOG.service("open_finance")
 
 
 def test_every_secret_of_the_bank_can_be_made_here() -> None:
-    assert WHOLE.secrets == secret_files.MAKERS.keys()
+    assert CATALOG.secrets == secret_files.MAKERS.keys()
 
 
 def test_the_service_that_may_have_it_reads_what_was_made(tmp_path: Path) -> None:

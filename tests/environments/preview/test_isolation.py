@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import names
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from environments.graph.evaluation import Graph, evaluate
 from environments.preview.names import stack_name
 from environments.preview.settings import as_text, preview_configuration
@@ -44,12 +44,12 @@ OWNED = {
 @cache
 def preview(branch: str) -> Graph:
     """The graph of a branch's preview of the whole bank, by the configuration that `gobank preview` makes."""
-    wanted = replace(WANTED, branch=branch, images=tuple(images(WHOLE)))
+    wanted = replace(WANTED, branch=branch, images=tuple(images(CATALOG)))
     configuration = as_text(preview_configuration(BASE, wanted))
     name = stack_name(branch)
     example = Example(name, None, {key: _value(text) for key, text in configuration.items()})
     return evaluate(
-        lambda: program(example, WHOLE),
+        lambda: program(example, CATALOG),
         config=DEFAULTS | configuration,
         stack=name,
         stack_outputs={BASE_STACK: base_outputs()},
@@ -76,7 +76,7 @@ def owned(found: Graph) -> set[str]:
         assert secret.outputs is not None
         arns.add(secret.outputs["arn"])
     prefix = next(iter(found.of_type("kubernetes:core/v1:Namespace"))).inputs["metadata"]["name"]
-    for service in WHOLE.services:
+    for service in CATALOG.services:
         if service.consumes is not None:
             group = base["kafka_arn"].replace(":cluster/", ":group/")
             arns.add(f"{group}/{prefix}-{service.consumes.group}")
@@ -127,7 +127,7 @@ def test_a_preview_reaches_what_it_owns(branch: str) -> None:
 
 def test_none_reaches_what_the_base_owns() -> None:
     account = base_outputs()["base"]["account_id"]
-    bases = [f"arn:aws:dynamodb:sa-east-1:{account}:table/dev-{table.name}" for table in WHOLE.tables]
+    bases = [f"arn:aws:dynamodb:sa-east-1:{account}:table/dev-{table.name}" for table in CATALOG.tables]
     reached = [
         arn
         for branch in BRANCHES
@@ -180,7 +180,7 @@ def test_a_preview_owns_what_the_design_names_and_borrows_the_rest() -> None:
 @pytest.mark.parametrize("branch", BRANCHES)
 def test_nothing_expensive_is_in_a_previews_graph_and_no_policy_is_broken(branch: str) -> None:
     found = preview(branch)
-    simulators = frozenset(names.workload(each.name) for each in WHOLE.services if each.kind == "simulator")
+    simulators = frozenset(names.workload(each.name) for each in CATALOG.services if each.kind == "simulator")
     about = facts("preview", domain=True, simulators=simulators)
     assert [node.urn for node in found if node.type in EXPENSIVE] == []
     assert [f"{rule.name}: {said}" for rule, said in broken(resources(found), about)] == []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import names as physical_names
-from apps.catalog import WHOLE
+from apps.catalog import CATALOG
 from configuration_forms import prefix
 from configuration_rules import PROTECTED_NAMES, RESERVED_PREFIX
 from environments.preview.names import (
@@ -42,15 +42,15 @@ def test_a_name_is_always_the_same_and_within_every_limit(branch: str) -> None:
 @given(branch=BRANCHES)
 def test_all_that_is_called_by_it_is_within_aws_and_kubernetes_limits(branch: str) -> None:
     name = stack_name(branch)
-    for table in WHOLE.tables:
+    for table in CATALOG.tables:
         assert 3 <= len(physical_names.physical(name, table.name)) <= 255
-    for topic in WHOLE.topics:
+    for topic in CATALOG.topics:
         assert len(physical_names.topic(name, topic.name)) <= 249
-    for service in WHOLE.services:
+    for service in CATALOG.services:
         assert len(physical_names.workload(service.name)) <= 63
         if service.consumes is not None:
             assert len(physical_names.physical(name, service.consumes.group)) <= 255
-    for secret in WHOLE.secrets:
+    for secret in CATALOG.secrets:
         assert len(physical_names.physical(name, secret)) <= 512
     assert len(physical_names.physical(name, "app")) <= 128, "an app client's name"
 
