@@ -68,6 +68,21 @@ def _events(watched: Watched) -> Iterator[Alarm]:
         missing="breaching",
     )
     yield Alarm(
+        "damaged-events",
+        urgent=True,
+        advice="an event in the outbox or in the history cannot be read, so nobody learns of a transfer. The"
+        " relay's log names its place and what is wrong; find what wrote it. The transfer's own item is sound"
+        " unless the operators' audit says otherwise: put the row right from it, or let the hold expire.",
+        readings={
+            "relay": watched.emitted("relay_outbox", "damaged_events", "Maximum"),
+            "sweep": watched.emitted("sweep_transfers", "damaged_events", "Sum"),
+        },
+        expression="FILL(relay, 0) + FILL(sweep, 0)",
+        threshold=0,
+        seconds=300,
+        periods=1,
+    )
+    yield Alarm(
         "broker-memory-lost",
         urgent=False,
         advice="the brokers forgot records that they had taken. The relay sends them again by itself; find"

@@ -4,6 +4,7 @@ back that Kafka took but whose effect never came.
 The index that finds them may lag, so each transfer is read again before anything is done.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -23,6 +24,8 @@ BATCH = 50
 SECONDS = 5
 REPORT = LONGEST_LOOK
 """A hold is looked at at least this often, so no report misses one."""
+
+_log = logging.getLogger(__name__)
 
 
 class SweepSettings(LoopSettings):
@@ -83,7 +86,13 @@ class Sweep:
                 self._ledger.look_later(transfer)
             return
         # An event without a history row still waits in the outbox: the relay has it.
-        row = self._outbox.history(transfer_id, transfer.event_id)
+        try:
+            row = self._outbox.history(transfer_id, transfer.event_id)
+        except Corrupted as corrupted:
+            # Nothing brings the event back; the transfer is looked at all the same, and ends in its time.
+            _log.error("an event is damaged", extra={"place": corrupted.place, "what": corrupted.detail})
+            metrics.emit("damaged_events", 1)
+            row = None
         if row is not None:
             self._outbox.put_back(row)
             metrics.emit("events_put_back", 1)
