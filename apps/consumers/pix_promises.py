@@ -42,6 +42,15 @@ class Promises:
             if incoming.is_of(report.original_id, self._rail.ispb):
                 continue  # ours to another bank: who sent it asks for itself
             transfer_id = incoming.transfer_id(report.original_id)
+            _log.info(
+                "the SPI has said",
+                extra={
+                    "transfer_id": transfer_id,
+                    "rail_message": "pacs.002",
+                    "status": report.status,
+                    "code": report.reason,
+                },
+            )
             if report.status in {"ACCC", "ACSC"}:
                 settled[transfer_id] = report.original_id
             elif report.status == "RJCT":
