@@ -77,6 +77,10 @@ class Watched:
     tables: Mapping[str, pulumi.Input[str]]
     base: WatchedBase
 
+    def runs(self, service: str) -> bool:
+        """Whether this environment has the service."""
+        return any(each.name == service for each in self.catalog.services)
+
     def emitted(self, service: str, metric: str, stat: str) -> Reading:
         """A metric that a service of this environment emits."""
         return Reading(NAMESPACE, metric, stat, {"environment": self.prefix, "service": service})

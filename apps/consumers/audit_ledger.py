@@ -8,7 +8,7 @@ from itertools import count
 from apps.consumers.process import LoopSettings, working
 from apps.kit import dynamo, metrics, settings
 from apps.kit.dynamo import OutcomeUnknown, TableCheck, Unavailable
-from apps.ledger.audit import Auditor, Report
+from apps.ledger.audit import NO_ACCOUNT, Auditor, Report
 from apps.ledger.store import Tables
 
 BEAT_SECONDS = 1.0
@@ -36,6 +36,9 @@ def audit(auditor: Auditor, beat: Callable[[], None] = lambda: None, since: str 
     metrics.emit("outbox_age_seconds", report.outbox_age_seconds, unit="Seconds")
     for drift in report.drift:
         beat()
+        if drift.account_id == NO_ACCOUNT:
+            _log.error("an item is damaged", extra={"what": drift.what, "detail": drift.detail})
+            continue
         _log.error("an account drifts", extra={"account_id": drift.account_id, "what": drift.what})
         try:
             auditor.freeze(drift)

@@ -105,7 +105,12 @@ class Arrivals:
     def _say(self, order: Order, verdict: Yes | No | Silence) -> None:
         outcome = verdict.code if isinstance(verdict, No) else type(verdict).__name__.lower()
         order_id = id_of(order)
-        said = {"transfer_id": incoming.transfer_id(order_id), "end_to_end_id": order_id, "outcome": outcome}
+        said = {
+            "transfer_id": incoming.transfer_id(order_id),
+            "end_to_end_id": order_id,
+            "rail_message": "pacs.004" if isinstance(order, PaymentReturn) else "pacs.008",
+            "outcome": outcome,
+        }
         _log.info("a payment of another bank was judged", extra=said)
         metrics.emit("pix_in", 1, outcome=outcome)
         if isinstance(verdict, Silence):

@@ -42,6 +42,15 @@ class Promises:
             if incoming.is_of(report.original_id, self._rail.ispb):
                 continue  # ours to another bank: who sent it asks for itself
             transfer_id = incoming.transfer_id(report.original_id)
+            _log.info(
+                "the SPI has said",
+                extra={
+                    "transfer_id": transfer_id,
+                    "rail_message": "pacs.002",
+                    "status": report.status,
+                    "code": report.reason,
+                },
+            )
             if report.status in {"ACCC", "ACSC"}:
                 settled[transfer_id] = report.original_id
             elif report.status == "RJCT":
@@ -78,7 +87,7 @@ class Promises:
         except Exception as error:  # noqa: BLE001 (the border of one promise; the auditor names a damaged record)
             said = {"transfer_id": transfer_id, "error": type(error).__name__}
             _log.error("a promise cannot be looked at", extra=said)
-            metrics.emit("promises_stuck", 1, reason=type(error).__name__)
+            metrics.emit("promises_stuck", 1)
 
     def look_at(self, transfer_id: str) -> None:
         """Asks what became of one promise, and ends it if the SPI has. Raises `OSError`, `Unavailable`,

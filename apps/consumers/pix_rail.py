@@ -9,7 +9,7 @@ from datetime import datetime
 
 from apps.kit import metrics
 from apps.ledger.transfer import Transfer
-from apps.pix import outgoing, spi, spi_reading, spi_writing
+from apps.pix import incoming, outgoing, spi, spi_reading, spi_writing
 from apps.pix.spi import SPI_ISPB, Header, Message, Signer, StatusReport, Transport
 from apps.pix.xml_document import BadXml
 
@@ -48,8 +48,15 @@ class Rail:
         """Says yes to an order, or no with a code, unless its time is over; `end_to_end_id` is that of the
         payment, for a return. A reply that is lost is said again when the promise is looked at."""
         now = self.now()
+        said = {
+            "transfer_id": incoming.transfer_id(order_id),
+            "end_to_end_id": order_id,
+            "rail_message": "pacs.002",
+            "status": "ACSP" if code is None else "RJCT",
+            "code": code,
+        }
         if not outgoing.may_leave(accepted_at, now):
-            _log.warning("too late to answer", extra={"end_to_end_id": order_id})
+            _log.warning("too late to answer", extra=said)
             metrics.emit("answers_too_late", 1)
             return
         report = StatusReport(
@@ -64,16 +71,20 @@ class Rail:
         except OSError as error:
             _log.warning(
                 "nobody knows whether the SPI has the answer",
-                extra={"end_to_end_id": order_id, "error": type(error).__name__},
+                extra={**said, "error": type(error).__name__},
             )
             metrics.emit("spi_unanswered", 1, call="answer")
+            return
+        _log.info("the SPI was answered", extra=said)
 
     def ask(self, transfer: Transfer) -> StatusReport | None:
         """What the SPI says of a transfer; `None`: it knows none. Raises `OSError`, also for an answer that
         is none."""
         assert transfer.end_to_end_id is not None
         answer = self._transport.status(transfer.end_to_end_id)
+        said = {"transfer_id": transfer.transfer_id, "rail_message": "pacs.002"}
         if answer is None:
+            _log.info("the SPI was asked", extra={**said, "status": "not found", "code": None})
             return None
         try:
             report = spi_reading.read(answer, self._signer)
@@ -82,4 +93,5 @@ class Rail:
         if not isinstance(report, StatusReport) or report.original_id != transfer.end_to_end_id:
             _log.error("the SPI answered for another", extra={"transfer_id": transfer.transfer_id})
             raise Unusable("it is about another")
+        _log.info("the SPI was asked", extra={**said, "status": report.status, "code": report.reason})
         return report

@@ -9,6 +9,7 @@ retention goes back to the outbox, shard by shard and a page each turn. How far 
 the lease, so that the next holder goes on from there.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from apps.kit import dynamo, events, metrics, settings
 from apps.kit.dynamo import OutcomeUnknown, TableCheck, Unavailable
 from apps.kit.kafka import Delivery, Producer, PublishFailed
 from apps.kit.topics import Stored, TopicReader, TopicUnavailable
-from apps.ledger.outbox import BATCH, TOPIC, Lease, Mark, Outbox, Published, Search
+from apps.ledger.outbox import BATCH, TOPIC, Found, Lease, Mark, Outbox, Published, Row, Search
 from apps.ledger.store import Clock
 from apps.ledger.transfer import iso
 
@@ -40,6 +41,8 @@ LOST_AGAIN = timedelta(seconds=30)
 REPORT = timedelta(seconds=30)
 ASK_SECONDS = 30.0
 """So often the broker is asked whether it still has what it had, besides after each failure."""
+
+_log = logging.getLogger(__name__)
 
 
 class RelaySettings(WorkerSettings):
@@ -120,6 +123,8 @@ class Relay:
         """The lease of each shard as last seen, whoever holds it: partitions are shared by all of them."""
         self._reported_at: datetime | None = None
         self._lag = timedelta(0)
+        self._damaged: set[str] = set()
+        """Where rows are, since the last report, that cannot be read."""
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Works until told to stop; rests longer while there is nothing to do."""
@@ -161,7 +166,7 @@ class Relay:
         self._look_for_lost(shard)
         if shard.lease is None:
             return 0
-        rows = self._outbox.waiting(shard.number, BATCH)
+        rows = self._readable(self._outbox.look(shard.number, BATCH))
         if not rows:
             return 0
         # Before sending: what is reported from now on must lie above.
@@ -172,6 +177,14 @@ class Relay:
         ]
         self._note(shard, batch, reported)
         return len(rows)
+
+    def _readable(self, found: Found) -> list[Row]:
+        """The rows that can be sent. The others stay where they are until a person has looked at them."""
+        for each in found.damaged:
+            if each.place not in self._damaged:
+                _log.error("an event is damaged", extra={"place": each.place, "what": each.detail})
+            self._damaged.add(each.place)
+        return found.rows
 
     def _hold(self, shard: Shard) -> int:
         """Takes the shard's lease, or renews it while half of its time is left."""
@@ -241,7 +254,7 @@ class Relay:
             if each.partition not in last or each.offset > last[each.partition].offset:
                 last[each.partition] = Mark(each.offset, each.row.event_id)
         noted = replace(noted, last=last, witnesses={**last, **noted.witnesses})
-        waited = [now - datetime.fromisoformat(each.row.sort.partition("#")[0]) for each in batch]
+        waited = [now - each.row.written_at for each in batch]
         self._lag = max(self._lag, *waited)
         self._keep(shard, self._outbox.published(batch, noted, seen, now))
         if lost:
@@ -262,7 +275,8 @@ class Relay:
             return
         if search.phase == "rest":
             search = Search("last", search.again_at)
-        rows, after = self._outbox.lost(lease, now - self._retention, search.after)
+        found, after = self._outbox.lost(lease, now - self._retention, search.after)
+        rows = self._readable(found)
         following: Search | None = None
         if after is not None:
             following = replace(search, after=after)
@@ -288,6 +302,8 @@ class Relay:
         self._reported_at = now
         metrics.emit("relay_lag_seconds", self._lag.total_seconds(), unit="Seconds")
         self._lag = timedelta(0)
+        metrics.emit("damaged_events", len(self._damaged))
+        self._damaged = set()
         try:
             oldest = self._outbox.oldest(len(self._shards))
         except Unavailable:

@@ -4,6 +4,7 @@ back that Kafka took but whose effect never came.
 The index that finds them may lag, so each transfer is read again before anything is done.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ SECONDS = 5
 REPORT = LONGEST_LOOK
 """A hold is looked at at least this often, so no report misses one."""
 
+_log = logging.getLogger(__name__)
+
 
 class SweepSettings(LoopSettings):
     """What this worker reads from its environment."""
@@ -40,6 +43,7 @@ class Sweep:
         self._ledger = ledger
         self._outbox = outbox
         self._oldest = timedelta(0)
+        self._oldest_sent = timedelta(0)
         self._reported_at: datetime | None = None
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -76,6 +80,9 @@ class Sweep:
         if transfer.status == "HELD":
             age = self._ledger.clock.now() - datetime.fromisoformat(transfer.created_at)
             self._oldest = max(self._oldest, age)
+        elif transfer.status == "SENT" and transfer.accepted_at is not None:
+            age = self._ledger.clock.now() - datetime.fromisoformat(transfer.accepted_at)
+            self._oldest_sent = max(self._oldest_sent, age)
         if rules.expired(transfer, self._ledger.clock.now()):
             try:
                 self._ledger.expire(transfer_id, Deadline.after(SECONDS))
@@ -83,21 +90,29 @@ class Sweep:
                 self._ledger.look_later(transfer)
             return
         # An event without a history row still waits in the outbox: the relay has it.
-        row = self._outbox.history(transfer_id, transfer.event_id)
+        try:
+            row = self._outbox.history(transfer_id, transfer.event_id)
+        except Corrupted as corrupted:
+            # Nothing brings the event back; the transfer is looked at all the same, and ends in its time.
+            _log.error("an event is damaged", extra={"place": corrupted.place, "what": corrupted.detail})
+            metrics.emit("damaged_events", 1)
+            row = None
         if row is not None:
             self._outbox.put_back(row)
             metrics.emit("events_put_back", 1)
         self._ledger.look_later(transfer)
 
     def report(self) -> None:
-        """A heartbeat: how old the oldest hold was that was looked at since the last one. None is looked at
-        before its sixth second, so it is zero while all is well."""
+        """A heartbeat: how old the oldest hold was that was looked at since the last one, and how long ago
+        the oldest payment left of which the SPI has not said what became. None is looked at before its sixth
+        second, so both are zero while all is well."""
         now = self._ledger.clock.now()
         if self._reported_at is not None and now - self._reported_at < REPORT:
             return
         self._reported_at = now
         metrics.emit("hold_age_seconds", self._oldest.total_seconds(), unit="Seconds")
-        self._oldest = timedelta(0)
+        metrics.emit("sent_age_seconds", self._oldest_sent.total_seconds(), unit="Seconds")
+        self._oldest = self._oldest_sent = timedelta(0)
 
 
 def main() -> None:

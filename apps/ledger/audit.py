@@ -31,6 +31,8 @@ Deltas = tuple[int, int]
 NOTHING: Deltas = (0, 0)
 RETURNABLE_LOOKS = 3
 """How often a transfer that is returned from right now is looked at before it is suspected."""
+NO_ACCOUNT = "-"
+"""Stands where an account's id would: what is wrong is no account's, and none can be frozen for it."""
 MARK_SECONDS = 10.0
 """How long freezing an account, or letting it go, is tried for."""
 
@@ -184,7 +186,10 @@ class Auditor:
             entries=found.entries,
             # Of two passes the better one: what only one of them shows was moving.
             sum_cents=min(first.sum_cents, found.sum_cents, key=abs),
-            drift=tuple(each for each in found.suspicions if (each.account_id, each.what) in suspected),
+            drift=(
+                *(each for each in found.suspicions if (each.account_id, each.what) in suspected),
+                *self._unreadable_events(beat),
+            ),
             outbox_age_seconds=self._outbox_age(),
         )
 
@@ -412,6 +417,14 @@ class Auditor:
             for each in transfers
             if each is not None and each.original_transfer_id == original.transfer_id
         }
+
+    def _unreadable_events(self, beat: Callable[[], None]) -> Iterator[Drift]:
+        """Events that will never reach Kafka. One pass is enough: no row is ever changed."""
+        waiting = outbox.Outbox(self._client, self._tables.events)
+        for shard in range(self._shards):
+            beat()
+            for corrupted in waiting.unreadable(shard):
+                yield Drift(NO_ACCOUNT, "unreadable_event", str(corrupted))
 
     def _outbox_age(self) -> float:
         oldest = outbox.Outbox(self._client, self._tables.events).oldest(self._shards)

@@ -7,14 +7,15 @@ at all. The row holds the record's bytes, so that every copy of an event is the 
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 from apps.kit import dynamo, events
 from apps.kit.dynamo import Cancelled, Client, ConditionFailed, Deadline, Unavailable
-from apps.ledger.items import Attribute, attributes, key, number, text
+from apps.kit.events import Malformed
+from apps.ledger.items import Attribute, Corrupted, attributes, key, number, text, whole
 from apps.ledger.transfer import Transfer, iso, partition_key
 
 TOPIC = "transfers"
@@ -35,10 +36,23 @@ class Row:
     event_id: str
     record: str
 
+    @property
+    def written_at(self) -> datetime:
+        """When the event became true."""
+        return datetime.fromisoformat(self.sort.partition("#")[0])
+
     def item(self) -> dict[str, Attribute]:
         """The row as an item."""
         values = {"transfer_id": self.transfer_id, "event_id": self.event_id, "record": self.record}
         return key(f"OUT#{self.shard}", self.sort) | attributes(values)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Rows that were read, and what kept others from being read: one damaged row stops nothing but itself."""
+
+    rows: list[Row]
+    damaged: list[Corrupted]
 
 
 @dataclass(frozen=True)
@@ -130,16 +144,40 @@ class Outbox:
         self._table = table
 
     def waiting(self, shard: int, limit: int) -> list[Row]:
-        """The oldest rows of a shard. Read from the start each time: what commits late is never skipped."""
-        answer = dynamo.read(
-            self._client.query,
-            TableName=self._table,
+        """The oldest rows of a shard that can be read."""
+        return self.look(shard, limit).rows
+
+    def look(self, shard: int, limit: int) -> Found:
+        """The oldest rows of a shard, and the damaged ones among them. Read from the start each time: what
+        commits late is never skipped. Damaged rows stay where they are, and however many there are, those
+        behind them are found."""
+        found, more = Found([], []), dict[str, Any]()
+        while True:
+            answer = dynamo.read(
+                self._client.query,
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": text(f"OUT#{shard}")},
+                ConsistentRead=True,
+                Limit=limit - len(found.rows),
+                **more,
+            )
+            page = _found(answer["Items"], lambda item: _row_of(item, shard))
+            found = Found(found.rows + page.rows, found.damaged + page.damaged)
+            if not page.damaged or len(found.rows) == limit or "LastEvaluatedKey" not in answer:
+                return found
+            more = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def unreadable(self, shard: int) -> list[Corrupted]:
+        """Every damaged row of a shard."""
+        items = dynamo.pages(
+            self._client,
+            self._table,
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": text(f"OUT#{shard}")},
             ConsistentRead=True,
-            Limit=limit,
         )
-        return [_row_of(item, shard) for item in answer["Items"]]
+        return _found(items, lambda item: _row_of(item, shard)).damaged
 
     def published(self, batch: Sequence[Published], lease: Lease, seen: Lease, now: datetime) -> Lease | None:
         """Records what the broker took, takes the rows out and writes the lease: all or nothing, and only
@@ -172,12 +210,12 @@ class Outbox:
         return written
 
     def history(self, transfer_id: str, event_id: str) -> Row | None:
-        """The row of an event that Kafka took once, or nothing while it still waits."""
+        """The row of an event that Kafka took once, or nothing while it still waits. Raises `Corrupted`."""
         item = dynamo.item(self._client, self._table, key(f"HIS#{transfer_id}", event_id))
         return _history_row(item) if item is not None else None
 
     def taken(self, transfer_id: str) -> list[Taken]:
-        """Every event of a transfer that Kafka took, and where it is."""
+        """Every event of a transfer that Kafka took, and where it is. Raises `Corrupted`."""
         answer = dynamo.read(
             self._client.query,
             TableName=self._table,
@@ -188,7 +226,7 @@ class Outbox:
         return [_taken_of(item) for item in answer["Items"]]
 
     def still_waiting(self, transfer_id: str, shards: int) -> list[Row]:
-        """The events of a transfer that Kafka has not taken yet."""
+        """The events of a transfer that Kafka has not taken yet. Raises `Corrupted`."""
         shard = shard_of(transfer_id, shards)
         found = dynamo.pages(
             self._client,
@@ -212,7 +250,7 @@ class Outbox:
         except ConditionFailed:
             return
 
-    def lost(self, lease: Lease, since: datetime, after: str | None) -> tuple[list[Row], str | None]:
+    def lost(self, lease: Lease, since: datetime, after: str | None) -> tuple[Found, str | None]:
         """A page of the rows that only an earlier memory of the broker took, younger than `since`; and where
         the next page goes on, if there is one."""
         answer = dynamo.read(
@@ -230,8 +268,7 @@ class Outbox:
             **({"ExclusiveStartKey": json.loads(after)} if after else {}),
         )
         following = answer.get("LastEvaluatedKey")
-        rows = [_history_row(item) for item in answer["Items"]]
-        return rows, json.dumps(following) if following else None
+        return _found(answer["Items"], _history_row), json.dumps(following) if following else None
 
     def put_lost_back(self, rows: Sequence[Row], lease: Lease, seen: Lease) -> Lease | None:
         """Puts rows where they were and writes the lease, while it is still as `seen`; gives it as it stands
@@ -288,7 +325,8 @@ class Outbox:
         return True
 
     def oldest(self, shards: int) -> str | None:
-        """When the oldest event that still waits was written (ISO 8601), over all shards."""
+        """When the oldest event that still waits was written (ISO 8601), over all shards. A damaged row goes
+        nowhere, so that its age says nothing of the relay."""
         heads: Sequence[Row] = [row for shard in range(shards) for row in self.waiting(shard, 1)]
         return min((row.sort.partition("#")[0] for row in heads), default=None)
 
@@ -319,34 +357,68 @@ def _history_item(published: Published, lease: Lease, now: datetime) -> dict[str
     return key(f"HIS#{row.transfer_id}", row.event_id) | attributes(values)
 
 
+def _found(items: Iterable[dynamo.Item], read: Callable[[dynamo.Item], Row]) -> Found:
+    found = Found([], [])
+    for item in items:
+        try:
+            found.rows.append(read(item))
+        except Corrupted as corrupted:
+            found.damaged.append(corrupted)
+    return found
+
+
 def _row_of(item: dynamo.Item, shard: int) -> Row:
-    return Row(
-        shard=shard,
-        sort=item["sk"]["S"],
-        transfer_id=item["transfer_id"]["S"],
-        event_id=item["event_id"]["S"],
-        record=item["record"]["S"],
-    )
+    """The row that an item of the outbox holds. Raises `Corrupted`."""
+    with whole(item):
+        return _sound(
+            Row(
+                shard=shard,
+                sort=item["sk"]["S"],
+                transfer_id=item["transfer_id"]["S"],
+                event_id=item["event_id"]["S"],
+                record=item["record"]["S"],
+            )
+        )
 
 
 def _history_row(item: dynamo.Item) -> Row:
-    return Row(
-        shard=int(item["outbox_shard"]["N"]),
-        sort=item["outbox_sort"]["S"],
-        transfer_id=item["transfer_id"]["S"],
-        event_id=item["event_id"]["S"],
-        record=item["record"]["S"],
-    )
+    """The row that an item of the history was once. Raises `Corrupted`."""
+    with whole(item):
+        return _sound(
+            Row(
+                shard=int(item["outbox_shard"]["N"]),
+                sort=item["outbox_sort"]["S"],
+                transfer_id=item["transfer_id"]["S"],
+                event_id=item["event_id"]["S"],
+                record=item["record"]["S"],
+            )
+        )
+
+
+def _sound(row: Row) -> Row:
+    """The row, of which everything can be used that will be: what fails only after Kafka has taken the whole
+    batch has it sent again for ever. Raises `ValueError`."""
+    try:
+        topic = events.record_from_json(row.record).topic
+    except Malformed as malformed:
+        raise ValueError(malformed.reason) from malformed
+    if topic != TOPIC:
+        raise ValueError("a record for another topic")
+    if row.written_at.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return row
 
 
 def _taken_of(item: dynamo.Item) -> Taken:
-    return Taken(
-        row=_history_row(item),
-        topic=item["topic"]["S"],
-        partition=int(item["partition"]["N"]),
-        offset=int(item["offset"]["N"]),
-        published_at=item["published_at"]["S"],
-    )
+    row = _history_row(item)
+    with whole(item):
+        return Taken(
+            row=row,
+            topic=item["topic"]["S"],
+            partition=int(item["partition"]["N"]),
+            offset=int(item["offset"]["N"]),
+            published_at=item["published_at"]["S"],
+        )
 
 
 def _lease_key(shard: int) -> dict[str, Attribute]:

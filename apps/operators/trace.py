@@ -161,15 +161,27 @@ def _request(transfer: Transfer) -> Iterator[Line]:
 
 
 def _rail(transfer: Transfer) -> Iterator[Line]:
-    """The order of a Pix to another bank: its bytes name people, so they are told by their hash alone. What
-    the SPI said to it is in the sender's log."""
-    if transfer.sent_order is None or transfer.accepted_at is None:
+    """The order of a Pix to another bank, or of one from there. The bytes of ours name people, so they are
+    told by their hash alone; theirs are not kept. What was said to it is in the logs of who sends and
+    receives."""
+    if transfer.accepted_at is None:
+        return
+    message = "pacs.004" if transfer.kind == "return" else "pacs.008"
+    if transfer.sent_order is None:
+        yield {
+            "at": transfer.accepted_at,
+            "what": "rail",
+            "rail_message": message,
+            "direction": "in",
+            "end_to_end_id": transfer.end_to_end_id,
+        }
         return
     order = transfer.sent_order.encode()
     yield {
         "at": transfer.accepted_at,
         "what": "rail",
-        "rail_message": "pacs.008",
+        "rail_message": message,
+        "direction": "out",
         "message_id": transfer.message_id,
         "end_to_end_id": transfer.end_to_end_id,
         "bytes": len(order),

@@ -180,6 +180,10 @@ def judged(
     if report.status == "ACSP" or report.reason is None or report.reason in OF_A_COPY:
         return Undecided()
     if report.reason == TIMED_OUT and not (asked and over):
-        # A copy that came too late is told the same while the first one settles.
+        # A copy that came too late is told the same while the first one settles. But once nothing of ours
+        # can be on its way any more, one AB03 is final if it was asked for by the end-to-end id: it is then
+        # what became of the order when its forty seconds ended, and the SPI settles none after them. Had it
+        # settled the order before, it would say ACSC when asked, whatever it has told a copy. So the wait
+        # for "not found" is enough here too, and to ask once more would bring the same answer.
         return Undecided()
     return Rejected(report.reason)

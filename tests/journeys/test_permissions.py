@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,7 @@ def hold_without_a_worker(bank: Environment, ana: Person, bruno: Person) -> None
     assert settled(ana, lost)["status"] == "SETTLED"
 
 
-def drift_and_unfreeze(bank: Environment, person: Person) -> None:
+def drift_and_unfreeze(bank: Environment, person: Person, payee: Person) -> None:
     """A balance changed by hand is found and frozen; mended, an operator lets it move again."""
     client, accounts = table(bank, "accounts")
     key = {"pk": {"S": f"ACC#{person.account_id}"}, "sk": {"S": "BAL"}}
@@ -110,8 +109,9 @@ def drift_and_unfreeze(bank: Environment, person: Person) -> None:
 
     change(1)
     until(frozen, bool)
-    refused = pay(person, str(uuid.uuid4()), 1)
-    assert refused.body["code"] in {"account_frozen", "payee_not_found"}
+    refused = pay(person, payee.account_id, 1)
+    assert (refused.status, refused.body["code"]) == (409, "account_frozen")
+    assert refused.body["final"] is True
     assert operators(bank, "accounts", "unfreeze", person.account_id) == 1
     assert frozen()
     change(-1)
@@ -264,7 +264,7 @@ def test_no_policy_has_an_action_that_nothing_needs(tmp_path: Path) -> None:
         assert ana.api.get(f"/transfers?account={ana.account_id}").body["transfers"][0] == first
         another_bank_comes_and_goes(bank)
         hold_without_a_worker(bank, ana, bruno)
-        drift_and_unfreeze(bank, bruno)
+        drift_and_unfreeze(bank, bruno, ana)
         give_back_close_and_look_back(ana, bruno)
         keys_come_and_go(bank, ana, bruno)
         pix_comes_in(bank, bruno)

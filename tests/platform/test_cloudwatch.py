@@ -79,10 +79,24 @@ EMISSIONS = list(emissions())
 
 
 def files_of(service: str) -> set[str]:
-    """Where a service's metrics may come from: its own module, and the worker's loop if it consumes."""
+    """Where a service's metrics may come from: its own module, what that imports of the folder that it is in,
+    and the worker's loop if it consumes."""
     found = CATALOG.service(service)
-    own = found.module.replace(".", "/") + ".py"
-    return {own, "apps/kit/worker.py"} if found.consumes else {own}
+    files, todo = set[str](), [found.module]
+    while todo:
+        file = todo.pop().replace(".", "/") + ".py"
+        if file not in files:
+            files.add(file)
+            todo += neighbours(APPS.parent / file)
+    return {*files, "apps/kit/worker.py"} if found.consumes else files
+
+
+def neighbours(file: Path) -> Iterator[str]:
+    """The modules of its own folder that a module imports."""
+    folder = file.parent.relative_to(APPS.parent).as_posix().replace("/", ".")
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(f"{folder}."):
+            yield node.module
 
 
 def test_every_metric_that_an_alarm_reads_is_emitted_by_the_service_that_it_names() -> None:
@@ -128,14 +142,14 @@ def test_every_own_metric_on_the_dashboard_is_emitted_by_the_service_that_it_nam
 # --- the alarms as data ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["ledger-drift", "outbox-age", "no-gateway"])
+@pytest.mark.parametrize("name", ["ledger-drift", "outbox-age", "relay-lag", "hold-age", "no-gateway"])
 def test_silence_is_an_alarm(name: str) -> None:
     alarm = named(name)
     assert alarm.missing == "breaching"
     assert alarm.urgent
 
 
-@pytest.mark.parametrize("name", ["ledger-drift", "outbox-age"])
+@pytest.mark.parametrize("name", ["ledger-drift", "outbox-age", "relay-lag", "hold-age"])
 def test_an_alarm_on_silence_says_that_it_may_be_silence(name: str) -> None:
     assert "silent (no data counts as an alarm)" in named(name).advice
 
@@ -145,6 +159,31 @@ def test_the_relay_reports_more_often_than_its_alarm_looks() -> None:
     found = re.search(r"^REPORT = timedelta\(seconds=(\d+)\)", source, re.MULTILINE)
     assert found is not None
     assert int(found[1]) * 2 <= named("outbox-age").seconds
+    assert int(found[1]) * 2 <= named("relay-lag").seconds
+
+
+def test_the_sweep_reports_more_often_than_its_alarms_look() -> None:
+    source = (APPS / "ledger/transfer.py").read_text()
+    found = re.search(r"^LONGEST_LOOK = timedelta\(minutes=(\d+)\)", source, re.MULTILINE)
+    assert found is not None
+    for name in ("hold-age", "sent-age"):
+        assert int(found[1]) * 60 * 2 <= named(name, catalog=CATALOG).seconds
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "arrivals_unmatched",
+        "arrivals_contradicted",
+        "messages_unread",
+        "promises_stuck",
+        "spi_messages_refused",
+        "orders_not_written",
+    ],
+)
+def test_a_message_of_the_rail_that_nobody_can_match_or_read_is_an_alarm(metric: str) -> None:
+    alarm = named(metric.replace("_", "-"), catalog=CATALOG)
+    assert (alarm.threshold, alarm.periods, alarm.readings["m"].metric) == (0, 1, metric)
 
 
 @pytest.mark.parametrize(
@@ -428,6 +467,8 @@ def test_silence_reaches_cloudwatch_as_breaching() -> None:
     assert {name for name, missing in treated.items() if missing == "breaching"} == {
         "watch-ledger-drift",
         "watch-outbox-age",
+        "watch-relay-lag",
+        "watch-hold-age",
         "watch-no-gateway",
     }
 

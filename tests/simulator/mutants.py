@@ -1,9 +1,11 @@
 """Rules broken on purpose, one at a time: a simulator that finds none of these would find nothing else."""
 
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import wraps
 from typing import Any, NoReturn
 
 from apps.consumers.pix_orders import Orders
@@ -20,33 +22,57 @@ from apps.ledger.items import Mark
 from apps.ledger.outbox import BATCH, Published
 from apps.ledger.store import Ledger
 from apps.ledger.transfer import Change, Transfer, iso
-from apps.pix import end_to_end_id
-from apps.pix.limits import Used
+from apps.pix import end_to_end_id, limits
+from apps.pix.limits import NOTHING_USED, Period, Used
 from apps.transaction.request import Answer, Payment, Transfers
 from tests.simulator.patching import replaced
+
+SLIPS = (KeyError, TypeError, AttributeError)
+"""What a fault raises that no longer fits the code it is to break: it breaks everything, and so no rule."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """`make` gets the real `owner.name` and gives the broken one."""
+    """`make` gets the real `owner.name` and gives the broken one.
+
+    `offence` is what such a bank is caught at: a fault that is caught at anything else breaks another rule
+    than it says. `first` is a seed from which on it soon shows.
+    """
 
     what: str
     owner: Any
     name: str
     make: Callable[[Callable[..., Any]], Callable[..., Any]]
+    offence: str
+    first: int = 0
 
     @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The rule is broken inside."""
-        with replaced(self.owner, self.name, self.make(vars(self.owner)[self.name])):
-            yield
+    def applied(self) -> Iterator[list[str]]:
+        """The rule is broken inside; gives the slips of the fault itself, as they come."""
+        broken, slips = self.make(vars(self.owner)[self.name]), list[str]()
+
+        @wraps(broken)
+        def watched(*args: Any, **more: Any) -> Any:
+            try:
+                return broken(*args, **more)
+            except SLIPS as slip:
+                # Whoever called catches it, as it would any mistake of ours, and tries again for ever.
+                slips.append(f"{type(slip).__name__}: {slip}")
+                raise
+
+        with replaced(self.owner, self.name, watched):
+            yield slips
+
+    def caught(self, violations: Sequence[str]) -> bool:
+        """Whether these are what this fault does."""
+        return any(re.search(self.offence, each) for each in violations)
 
 
 def _settle_without_status(real: Callable[..., Action]) -> Callable[..., Action]:
     def decide(self: Ledger, transfer: Any) -> Action:
         action = real(self, transfer)
         action["Update"]["ConditionExpression"] = "attribute_exists(pk)"
-        del action["Update"]["ExpressionAttributeValues"][":held"]
+        del action["Update"]["ExpressionAttributeValues"][":before"]
         return action
 
     return decide
@@ -134,9 +160,9 @@ def _limit_kept_by_rejected(_: Callable[..., Used]) -> Callable[..., Used]:
     return lambda used, period, cents: used
 
 
-def _limit_checked_alone(_: Callable[..., Used]) -> Callable[..., Used]:
-    """Each payment is within the limit, and nobody adds them up."""
-    return lambda used, period, cents: Used(((period, cents),))
+def _limit_checked_alone(real: Callable[..., Period]) -> Callable[..., Period]:
+    """Each payment is within the limit, and nobody asks what was sent before."""
+    return lambda allowed, receiver, used, cents, now: real(allowed, receiver, NOTHING_USED, cents, now)
 
 
 def _only_the_first_leg(_: Callable[..., None]) -> Callable[..., None]:
@@ -160,7 +186,9 @@ def _refusal_without_mark(_: Callable[..., Answer]) -> Callable[..., NoReturn]:
 def _replay_after_look_up(real: Callable[..., Answer]) -> Callable[..., Answer]:
     def request(self: Transfers, payment: Payment, deadline: Deadline) -> Answer:
         payee = self.ledger.balance(payment.to if isinstance(payment.to, str) else "settlement#0")
-        if payee is None or payee.status == "CLOSED":
+        stands = self.ledger.transfer(payment.transfer_id) is not None
+        # Only those: a refusal of the others would lack its mark, which is another rule.
+        if stands and (payee is None or payee.status != "ACTIVE"):
             raise Refusal("payee_closed", "The account that would be paid is closed.")
         return real(self, payment, deadline)
 
@@ -189,19 +217,115 @@ def _new_id_on_resend(real: Callable[..., None]) -> Callable[..., None]:
 
 
 MUTANTS = [
-    Mutant("settle without status condition", Ledger, "_decide", _settle_without_status),
-    Mutant("hold without seq", Ledger, "_balance", _hold_without_seq),
-    Mutant("ack before write", Committer, "_committed", _ack_before_write),
-    Mutant("commit before effect", Worker, "_work", _commit_before_effect),
-    Mutant("outbox row gone before the delivery report", Relay, "_relay", _row_gone_before_report),
-    Mutant("timeout taken as failure", dynamo, "_fate", _timeout_is_failure),
-    Mutant("token reused for another payload", dynamo, "token", _token_of_the_transfers),
-    Mutant("return checked outside the transaction", Ledger, "_returnable", _return_checked_before),
-    Mutant("limit not restored on reject", Used, "minus", _limit_kept_by_rejected),
-    Mutant("limit counted for each payment alone", Used, "plus", _limit_checked_alone),
-    Mutant("leg merge dropped", group._Chain, "add", _only_the_first_leg),
-    Mutant("refusal answered without its mark", Transfers, "_refuse", _refusal_without_mark),
-    Mutant("expiry of SENT", Sweep, "look", _sent_expires),
-    Mutant("new end-to-end id on resend", Orders, "leave", _new_id_on_resend),
-    Mutant("replay after the look-up", Transfers, "request", _replay_after_look_up),
+    Mutant(
+        "settle without status condition",
+        Ledger,
+        "_decide",
+        _settle_without_status,
+        r"has -?\d+ on hold, its held transfers are",
+        first=10,
+    ),
+    Mutant(
+        "hold without seq",
+        Ledger,
+        "_balance",
+        _hold_without_seq,
+        r"the sum of all accounts is",
+        first=10,
+    ),
+    Mutant(
+        "ack before write",
+        Committer,
+        "_committed",
+        _ack_before_write,
+        r"is acknowledged and does not stand",
+    ),
+    Mutant(
+        "commit before effect",
+        Worker,
+        "_work",
+        _commit_before_effect,
+        r"is committed before .* is decided or sent",
+    ),
+    Mutant(
+        "outbox row gone before the delivery report",
+        Relay,
+        "_relay",
+        _row_gone_before_report,
+        r"transfers are held and 0 events wait|was never told",
+    ),
+    Mutant(
+        "timeout taken as failure",
+        dynamo,
+        "_fate",
+        _timeout_is_failure,
+        r"is unavailable, and stands",
+        first=45,
+    ),
+    Mutant(
+        "token reused for another payload",
+        dynamo,
+        "token",
+        _token_of_the_transfers,
+        r"belongs to two payloads",
+    ),
+    Mutant(
+        "return checked outside the transaction",
+        Ledger,
+        "_returnable",
+        _return_checked_before,
+        r"more was returned of .* than was paid",
+    ),
+    Mutant(
+        "limit not restored on reject",
+        Used,
+        "minus",
+        _limit_kept_by_rejected,
+        r"says \d+ of .*, it has sent",
+    ),
+    Mutant(
+        "limit counted for each payment alone",
+        limits,
+        "use",
+        _limit_checked_alone,
+        r"has sent \d+ in ",
+    ),
+    Mutant(
+        "leg merge dropped",
+        group._Chain,
+        "add",
+        _only_the_first_leg,
+        r"has -?\d+ on hold, its held transfers are",
+    ),
+    Mutant(
+        "refusal answered without its mark",
+        Transfers,
+        "_refuse",
+        _refusal_without_mark,
+        r"is refused .* without a mark",
+    ),
+    Mutant(
+        "expiry of SENT",
+        Sweep,
+        "look",
+        _sent_expires,
+        r"is REJECTED, and its money has moved",
+        first=73,
+    ),
+    Mutant(
+        "new end-to-end id on resend",
+        Orders,
+        "leave",
+        _new_id_on_resend,
+        r"left, and nobody made it",
+        first=8,
+    ),
+    Mutant(
+        "replay after the look-up",
+        Transfers,
+        "request",
+        _replay_after_look_up,
+        r"was refused, and a request that had looked before made it",
+        first=15,
+    ),
 ]

@@ -26,13 +26,15 @@ DRAIN_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Result:
-    """What a schedule did. `trace` is a checksum of who did what in which order."""
+    """What a schedule did. `trace` is a checksum of who did what in which order; `slips` are mistakes of the
+    mutant, which breaks no rule then."""
 
     seed: int
     violations: tuple[str, ...]
     transfers: int
     steps: int
     trace: int
+    slips: tuple[str, ...]
 
 
 def replay(seed: int, mutant: Mutant | None = None) -> str:
@@ -73,12 +75,12 @@ def run(seed: int, wishes: int = 40, mutant: Mutant | None = None) -> Result:
     hot = [*chance.sample(rich, chance.choice((2, 3, 5))), *chance.choice(([], [empty]))]
     largest = chance.choice((100, 30_000, 80_000))
     bank = Bank(world, kept, topic, rail, {each: owners[each] for each in hot}, largest)
-    with simulated(world), mutant.applied() if mutant else nullcontext():
+    with simulated(world), mutant.applied() if mutant else nullcontext(list[str]()) as slips:
         try:
             _play(bank, chance, wishes, forgets=forgets)
         finally:
             world.end()
-    return Result(seed, tuple(world.violations), len(kept.made), world.steps, world.trace)
+    return Result(seed, tuple(world.violations), len(kept.made), world.steps, world.trace, tuple(slips))
 
 
 def _play(bank: Bank, chance: random.Random, wishes: int, *, forgets: bool) -> None:

@@ -8,11 +8,13 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from apps.ledger.store import Ledger
 from tests.simulator import schedule
 from tests.simulator.mutants import MUTANTS, Mutant
 
@@ -21,7 +23,7 @@ SCHEDULES = int(os.environ.get("SCHEDULES", "600"))
 BLOCK = 50
 """Schedules of one test, so that none takes long."""
 ENOUGH = 100
-"""A broken rule shows in one of so many schedules."""
+"""A broken rule shows in one of so many schedules, from where the mutant says on."""
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,36 @@ def test_no_schedule_breaks_a_promise(first: int) -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
 def test_a_broken_rule_is_caught(mutant: Mutant) -> None:
-    assert any(schedule.run(seed, mutant=mutant).violations for seed in range(ENOUGH))
+    assert _caught(mutant).violations
+
+
+def test_a_fault_that_does_not_fit_the_code_any_more_is_no_broken_rule() -> None:
+    def stumbles(real: Callable[..., object]) -> Callable[..., object]:
+        def decide(*args: object) -> object:
+            return {"the action": real(*args)}["an action"]
+
+        return decide
+
+    mutant = Mutant("stumbles", Ledger, "_decide", stumbles, "transfers are held")
+    with pytest.raises(AssertionError, match="KeyError: 'an action'"):
+        _caught(mutant)
+
+
+def test_a_fault_that_is_caught_at_something_else_breaks_another_rule() -> None:
+    mutant = replace(next(each for each in MUTANTS if each.what == "ack before write"), offence="never said")
+    with pytest.raises(AssertionError, match="does not stand"):
+        _caught(mutant)
+
+
+def _caught(mutant: Mutant) -> schedule.Result:
+    """The first schedule that catches a mutant, at what it is to be caught at and nothing else."""
+    for seed in range(mutant.first, mutant.first + ENOUGH):
+        result = schedule.run(seed, mutant=mutant)
+        assert not result.slips, f"the fault itself stumbles: {result.slips[0]}"
+        if result.violations:
+            assert mutant.caught(result.violations), f"caught at something else: {result.violations}"
+            return result
+    raise AssertionError(f"not caught in {ENOUGH} schedules")
 
 
 def test_a_broken_rule_is_mended_afterwards() -> None:
@@ -61,9 +92,8 @@ def test_one_seed_is_one_schedule() -> None:
 
 def test_the_command_that_a_failure_names_replays_it_in_another_process() -> None:
     mutant = next(each for each in MUTANTS if each.what == "leg merge dropped")
-    seed = next(each for each in range(ENOUGH) if schedule.run(each, mutant=mutant).violations)
-    found = schedule.run(seed, mutant=mutant)
-    command = [sys.executable, "-m", "tests.simulator", "--seed", str(seed), "--mutant", mutant.what]
+    found = _caught(mutant)
+    command = [sys.executable, "-m", "tests.simulator", "--seed", str(found.seed), "--mutant", mutant.what]
     # Where sets have another order: no schedule may hang on that.
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     replayed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -123,7 +123,7 @@ def test_the_heart_beats_for_every_page_of_a_scan_that_meets_no_balance(bank: Ba
 
 
 def test_the_heart_beats_while_it_rests(bank: Bank) -> None:
-    stop = Stop(beats=4)
+    stop = Stop(beats=5)
     run(bank.auditor, 2.5, stop, stop.beat)
     assert stop.rests == [1.0, 1.0, 0.5]
     assert stop.beats == 0

@@ -6,14 +6,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from apps.consumers.pix_orders import Orders
 from apps.consumers.sweep_transfers import REPORT, REST_SECONDS, Sweep
 from apps.ledger import items
 from apps.ledger.entries import Drift
 from apps.ledger.items import OPEN_SHARDS
 from apps.ledger.outbox import Lease, Published, Row
 from apps.ledger.transfer import Transfer
+from apps.pix.spi import UNSIGNED
+from tests.apps.consumers.fake_spi import FakeSpi
 from tests.apps.kit.faulty_dynamo import Faulty, refuse
 from tests.apps.ledger.bank import GRANT_CENTS, Bank, bank_on, fake_bank, soon
+from tests.apps.operators.test_trace import MARIA
 
 EXPIRY = timedelta(minutes=30)
 
@@ -227,6 +231,31 @@ def test_the_age_of_the_oldest_hold_is_told_every_few_minutes(
     worker.look(transfer.transfer_id)
     worker.report()
     assert hold_ages(capsys) == [0.0]
+
+
+def sent_ages(capsys: pytest.CaptureFixture[str]) -> list[float]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line["sent_age_seconds"] for line in lines if "sent_age_seconds" in line]
+
+
+def test_a_payment_of_which_the_spi_never_says_what_became_ages_in_the_operators_sight(
+    bank: Bank, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = bank.pay("ana", bank.rich("ana"), MARIA, 300).transfer
+    order = Orders(FakeSpi(), UNSIGNED, bank.time).prepare
+    assert bank.ledger.send(sent.transfer_id, order, soon())[0] is not None
+    worker = sweep(bank)
+    for looks in (1, 2):
+        bank.time.moment += REPORT
+        worker.look(sent.transfer_id)
+        worker.report()
+        assert sent_ages(capsys) == [looks * REPORT.total_seconds()]
+    assert now_as(bank, sent.transfer_id).status == "SENT", "it is told of, and never ended"
+    bank.ledger.arrive(sent.transfer_id, soon())
+    bank.time.moment += REPORT
+    worker.look(sent.transfer_id)
+    worker.report()
+    assert sent_ages(capsys) == [0.0]
 
 
 def test_a_damaged_transfer_does_not_keep_the_sweep_from_the_others(bank: Bank) -> None:

@@ -1,5 +1,6 @@
 """The worker against faults that no real broker shows on demand; its promises are in tests/contract."""
 
+import json
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -140,6 +141,56 @@ def test_an_unexpected_exception_of_a_handler_loses_nothing(broker: FakeBroker) 
         until(lambda: seen == ["one", "two"])
     assert broker.committed[GROUP, PARTITION] == 2
     assert broker.records("local-transfers.dead-letter") == []
+
+
+def emitted(capsys: pytest.CaptureFixture[str]) -> list[tuple[str, float]]:
+    """Every metric of the worker's so far, by name."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    names = ("dead_letters", "newer_event_version", "event_retries")
+    return [(name, line[name]) for line in lines for name in names if name in line]
+
+
+def test_each_dead_letter_is_counted(broker: FakeBroker, capsys: pytest.CaptureFixture[str]) -> None:
+    put_rubbish(broker)
+    put(broker, "poison")
+
+    def refuse(event: Event) -> None:
+        raise Poison("never")
+
+    with running(worker(broker, refuse)):
+        until(lambda: broker.committed.get((GROUP, PARTITION)) == 2)
+    assert emitted(capsys) == [("dead_letters", 1), ("dead_letters", 1)]
+
+
+def test_each_look_at_an_event_of_a_newer_version_is_counted(
+    broker: FakeBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(broker, "future", version=2)
+    found: list[tuple[str, float]] = []
+
+    def counted() -> bool:
+        found.extend(emitted(capsys))
+        return len(found) >= 2
+
+    with running(worker(broker, lambda _: None)):
+        until(counted)
+    assert set(found) == {("newer_event_version", 1)}
+
+
+@pytest.mark.parametrize("error", [TryAgain("busy"), RuntimeError("a fault")], ids=["again", "fault"])
+def test_each_retry_is_counted(
+    broker: FakeBroker, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    put(broker, "first")
+    fails = iter([error, error])
+
+    def stumble(_: Event) -> None:
+        for each in fails:
+            raise each
+
+    with running(worker(broker, stumble)):
+        until(lambda: broker.committed.get((GROUP, PARTITION)) == 1)
+    assert emitted(capsys) == [("event_retries", 1), ("event_retries", 1)]
 
 
 def test_what_an_exception_says_is_not_logged(broker: FakeBroker, caplog: pytest.LogCaptureFixture) -> None:

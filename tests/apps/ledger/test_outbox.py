@@ -173,5 +173,5 @@ def test_the_age_of_the_outbox_is_that_of_its_oldest_row() -> None:
     table = FakeTable()
     assert outbox(table).oldest(4) is None
     for shard, at in ((0, "2026-11-25T12:00:02.000Z"), (3, AT), (3, "2026-11-25T12:00:01.000Z")):
-        outbox(table).put_back(Row(shard, f"{at}#e", TRANSFER_ID, "e", "{}"))
+        outbox(table).put_back(replace(row_of(*held(), 4), shard=shard, sort=f"{at}#e"))
     assert outbox(table).oldest(4) == AT

@@ -6,6 +6,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
+from apps.kit import events as kit_events
 from apps.ledger import outbox
 from apps.ledger.account import Balance, month_of, unopened
 from apps.ledger.entries import AccountStatus, Entry, EntryKind, MonthOpening
@@ -216,7 +217,19 @@ transfers = st.builds(
     limit_period=st.none() | st.just("2026-11-25/night"),
 )
 marks = st.builds(Mark, refused=st.integers(1), problem=texts)
-rows = st.builds(Row, shard=st.integers(0, 15), sort=texts, transfer_id=ids, event_id=ids, record=texts)
+records = st.builds(
+    lambda key, value: kit_events.record_to_json(kit_events.Record(outbox.TOPIC, key, value, ())),
+    texts,
+    st.binary(max_size=50),
+)
+rows = st.builds(
+    Row,
+    shard=st.integers(0, 15),
+    sort=st.builds("{}#{}".format, times, ids),
+    transfer_id=ids,
+    event_id=ids,
+    record=records,
+)
 places = st.dictionaries(st.integers(0, 99), st.builds(outbox.Mark, offset=counts, event_id=ids))
 leases = st.builds(
     Lease,

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,15 +11,20 @@ from typing import Any
 import pytest
 
 from apps.consumers.pix_orders import Orders
+from apps.kit.logs import JsonLines
 from apps.ledger.account import Refusal
 from apps.ledger.outbox import Published
 from apps.operators.outcome import masked
 from apps.pix.spi import UNSIGNED
+from apps.simulators.bacen.faults import Fault as BacenFault
 from apps.transaction.destination import BankAccount
 from apps.transaction.request import Payment
 from tests.apps.consumers.fake_spi import FakeSpi
+from tests.apps.consumers.rail_stage import Stage, stage
 from tests.apps.ledger.bank import GRANT_CENTS, Bank, fake_bank, soon
 from tests.apps.operators.test_main import typed
+from tests.apps.simulators.bacen.scene import MARIA as MARIAS_KEY
+from tests.apps.simulators.bacen.scene import OWN
 
 MARIA = BankAccount("18236120", "0001", "987654321", "TRAN", "31827465026", "Maria da Silva")
 
@@ -112,6 +119,70 @@ def test_a_payment_to_another_bank_shows_its_order_and_nobody_in_it(bank: Bank, 
     for words in (["--json"], []):
         text = typed(bank, "trace", held.transfer_id, *words).text
         assert [each for each in ("31827465026", "987654321", "Maria") if each in text] == []
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Iterator[Path]:
+    """A folder with what the workers say."""
+    logger, handler = logging.getLogger("apps.consumers"), logging.FileHandler(tmp_path / "workers.log")
+    handler.setFormatter(JsonLines("workers"))
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield tmp_path
+    logger.removeHandler(handler)
+    logger.setLevel(before)
+    handler.close()
+
+
+def on_the_rail(at: Stage, transfer_id: str, logged: Path) -> list[tuple[Any, ...]]:
+    """What the story says of messages of the rail."""
+    timeline = story(at.bank, transfer_id, "--logs", str(logged))["timeline"]
+    return [
+        (each["rail_message"], each.get("direction") or each["status"], each.get("message", "the order"))
+        for each in timeline
+        if each.get("rail_message") and (each["what"] == "rail" or each.get("status"))
+    ]
+
+
+def test_a_pix_of_another_bank_and_its_return_show_what_was_said_on_the_rail(logged: Path) -> None:
+    with stage() as at:
+        ana = at.open()
+        order_id = at.pay(ana, 500)
+        at.turn()
+        came = at.here(order_id)
+        assert came is not None
+        back = at.bank.give_back("ana", came.transfer_id, 200).transfer
+        at.work()
+        at.turn()
+        assert on_the_rail(at, came.transfer_id, logged) == [
+            ("pacs.008", "in", "the order"),
+            ("pacs.002", "ACSP", "the SPI was answered"),
+            ("pacs.002", "ACCC", "the SPI has said"),
+        ]
+        assert on_the_rail(at, back.transfer_id, logged) == [
+            ("pacs.004", "out", "the order"),
+            ("pacs.002", "ACSC", "the SPI was asked"),
+        ]
+
+
+def test_a_return_of_another_bank_is_told_as_one_and_so_is_a_question_about_it(logged: Path) -> None:
+    with stage() as at:
+        ana = at.open()
+        sent = at.bank.standing_of(at.send(ana, MARIAS_KEY, 500))
+        at.turn()
+        return_id = at.come_back(str(sent.end_to_end_id), 200)
+        at.bacen.faults.add(BacenFault("delivery", "lost", participant=OWN, message="pacs.002"))
+        at.turn()
+        at.pass_time(6)
+        at.turn()
+        back = at.here(return_id)
+        assert back is not None
+        assert on_the_rail(at, back.transfer_id, logged) == [
+            ("pacs.004", "in", "the order"),
+            ("pacs.002", "ACSP", "the SPI was answered"),
+            ("pacs.002", "ACCC", "the SPI was asked"),
+        ]
 
 
 def test_what_a_person_wrote_and_who_they_are_does_not_show(bank: Bank) -> None:

@@ -1,19 +1,17 @@
 """The mistakes that simulators of this domain usually make (facts, section 6): none of them is made here.
 
 Items 10 and 12 to 14 are of a bank's own books, of Open Finance and of limits: none could be made here.
+`tests/apps/test_known_mistakes.py` says where each is tested. Floats are looked for in all services at once,
+by `tests/apps/test_no_floats.py`.
 """
 
-import ast
 import logging
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-import apps.simulators.bacen
 from apps.simulators.bacen.documents import is_valid
 from apps.simulators.bacen.faults import Fault
 from apps.simulators.bacen.markup import find, parse, text
@@ -35,7 +33,6 @@ from tests.apps.simulators.bacen.scene import (
     served,
 )
 
-SOURCES = sorted(Path(apps.simulators.bacen.__file__).parent.glob("*.py"))
 USER = "ENTRIES_READ_USER_ANTISCAN"
 
 
@@ -60,18 +57,6 @@ def test_1_a_key_of_ones_own_bank_is_not_answered_and_a_book_transfer_does_not_p
     client.post("/api/v2/entries/", content=bodies.create_entry(), headers=XML)
     problem(look_up(client, at, bodies.KEY), 400, "EntryCannotBeQueriedForBookTransfer")
     assert outcomes(at.pay(at.payment(bodies.KEY))) == [("pacs.002", "RJCT", "AG12")]
-
-
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: str(path.stem))
-def test_2_no_amount_is_ever_a_float(source: Path) -> None:
-    """The only floats are seconds; what is called an amount, cents or a balance is an integer."""
-    for node in ast.walk(ast.parse(source.read_text())):
-        if isinstance(node, ast.AnnAssign | ast.arg) and node.annotation is not None:
-            target = node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)
-            if re.search("cents|amount|balance", target):
-                assert "float" not in ast.unparse(node.annotation), f"{target}, line {node.lineno}"
-        called = node.func if isinstance(node, ast.Call) else None
-        assert not (isinstance(called, ast.Name) and called.id in {"float", "Decimal"}), source.stem
 
 
 def test_2_amounts_have_two_decimals_on_the_wire(at: Scene) -> None:
