@@ -248,6 +248,24 @@ def test_too_little_money_is_refused_by_the_bank(stage: Stage) -> None:
     assert spent(stage) == 0
 
 
+@pytest.mark.parametrize("interaction", ["missing", "changed"])
+def test_a_refusal_without_our_interaction_id_decides_nothing(stage: Stage, interaction: str) -> None:
+    initiation = asked(stage)
+
+    def bend(call: Call, answer: Answer) -> Answer:
+        if call.method != "POST" or "/pix/payments" not in call.url:
+            return answer
+        headers = {} if interaction == "missing" else {"x-fapi-interaction-id": "another call's"}
+        return Answer(422, headers, b'{"errors":[{"code":"SALDO_INSUFICIENTE"}]}')
+
+    stage.wire.bend = bend
+    assert agreed(stage, initiation).json()["status"] == "PROCESSING"
+    stage.wire.bend = lambda _, answer: answer
+    stage.time.skip(seconds=5)
+    assert looked_at(stage, initiation)["status"] == "SETTLED"
+    assert spent(stage) == 5_000
+
+
 def test_what_a_bank_refuses_to_be_asked_for_is_a_rejected_initiation_whenever_it_is_asked(
     stage: Stage,
 ) -> None:
@@ -265,6 +283,7 @@ def test_what_a_bank_refuses_to_be_asked_for_is_a_rejected_initiation_whenever_i
 
 
 # --- cancelling -----------------------------------------------------------------------------------
+    assert looked_at(stage, initiation)["bank_status"] == "RCVD"
 
 
 def test_a_payment_held_for_checks_can_be_cancelled(stage: Stage) -> None:

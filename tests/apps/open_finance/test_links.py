@@ -287,6 +287,21 @@ def test_revoking_there_ends_the_link_here(stage: Stage, look: str) -> None:
     assert not [item for item in stage.items() if item["sk"]["S"] == "TOKENS"]
 
 
+@pytest.mark.parametrize("interaction", [None, "00000000-0000-4000-8000-000000000000"])
+def test_a_no_without_our_interaction_id_ends_no_link(stage: Stage, interaction: str | None) -> None:
+    link = stage.linked()
+    headers = {} if interaction is None else {"x-fapi-interaction-id": interaction}
+
+    def bend(call: Call, answer: Answer) -> Answer:
+        if "/consents/v3/consents/" not in call.url:
+            return answer
+        return Answer(404, headers, b'{"errors":[{"code":"NAO_ENCONTRADO"}]}')
+
+    stage.wire.bend = bend
+    assert stage.get(f"/links/{link['link_id']}").json()["status"] == "ACTIVE"
+    assert [item for item in stage.items() if item["sk"]["S"] == "TOKENS"]
+
+
 def test_an_access_token_that_is_over_is_refreshed(stage: Stage) -> None:
     stage.linked()
     stage.time.skip(minutes=20)
