@@ -20,6 +20,10 @@ PAGE_SIZE = 1000
 MOST_PAGES = 40
 SIGNED_SECONDS = 120
 
+ENDED_BEFORE = (422, "CONSENTIMENTO_EM_STATUS_REJEITADO")
+"""What a bank answers to who ends a consent a second time (consents 3.0)."""
+
+T = TypeVar("T")
 
 class Bank:
     """The APIs of one institution. Calls raise `BankRefused`, `BankSilent` and `documents.Invalid`."""
@@ -71,7 +75,7 @@ class Bank:
         try:
             self._own("consents", call, patience)
         except BankRefused as refused:
-            if refused.status not in {404, 422}:
+            if refused.status != 404 and (refused.status, refused.code) != ENDED_BEFORE:
                 raise
 
     # --- what can be read ---
