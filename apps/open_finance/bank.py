@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from apps.kit.outbound import Call, Send
 from apps.open_finance import documents
 from apps.open_finance.calls import BankRefused, Patience, document, fapi
+from apps.open_finance.consent import IncompletePermissions, complete
 from apps.open_finance.documents import Figures, Invalid, Movement
 from apps.open_finance.institutions import Institution
 from apps.open_finance.keys import Ourselves
@@ -59,6 +60,7 @@ class Bank:
         found = documents.read(documents.Consent, self._own_json("consents", call, patience).get("data"))
         if found.status != "AWAITING_AUTHORISATION" or not found.permissions <= permissions:
             raise Invalid("consent")
+        check_permissions(found, permissions)
         return found
 
     def consent(self, consent_id: str, patience: Patience) -> documents.Consent:
@@ -247,3 +249,13 @@ class Bank:
 def logged_user(cpf: str) -> dict[str, Any]:
     """A person as Open Finance names them."""
     return {"document": {"identification": cpf, "rel": "CPF"}}
+def check_permissions(found: documents.Consent, asked: frozenset[str]) -> None:
+    """A bank may leave out groups that it does not have, but no part of one. Raises `Invalid`."""
+    try:
+        complete(found.permissions)
+    except IncompletePermissions as error:
+        raise Invalid("part of a group of permissions") from error
+    if not found.permissions <= asked:
+        raise Invalid("permissions that nobody asked for")
+
+

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from apps.open_finance import payment
 from apps.open_finance.access import Access, LinkEnded
-from apps.open_finance.bank import Bank
+from apps.open_finance.bank import Bank, check_permissions
 from apps.open_finance.banks import Banks
 from apps.open_finance.calls import BankRefused, BankSilent, Patience
 from apps.open_finance.consent import AUTHORISE_LINK_WITHIN, LONGEST, Link, LinkedAccount
@@ -171,6 +171,7 @@ class Links:
         consent = bank.consent(link.consent_id, patience)
         if consent.status != "AUTHORISED" or not consent.permissions <= link.permissions:
             raise Invalid("the consent is not authorised")
+        check_permissions(consent, link.permissions)
         covered = bank.resources(tokens.access, patience)
         accounts = bank.accounts(tokens.access, covered, patience)
         return replace(

@@ -195,6 +195,42 @@ def test_a_bank_that_lies_is_not_believed_and_its_consent_is_ended(
     assert stage.consent_of().status == "REJECTED"
 
 
+def granting(permissions: list[str], status: str) -> Callable[[Call, Answer], Answer]:
+    """A bank whose consents in this state have these permissions."""
+
+    def bend(call: Call, answer: Answer) -> Answer:
+        if "/consents/v3/consents" not in call.url or call.method == "DELETE":
+            return answer
+        document = json.loads(answer.body)
+        if document["data"]["status"] == status:
+            document["data"]["permissions"] = permissions
+        return Answer(answer.status, answer.headers, json.dumps(document).encode())
+
+    return bend
+
+
+PARTS = [["ACCOUNTS_READ"], [], ["ACCOUNTS_READ", "RESOURCES_READ"], [*BALANCES, "LOANS_READ"]]
+
+
+@pytest.mark.parametrize("permissions", PARTS, ids=["one", "none", "no figures", "one too many"])
+@pytest.mark.parametrize("when", ["AWAITING_AUTHORISATION", "AUTHORISED"])
+def test_a_bank_that_grants_part_of_a_group_is_not_linked(
+    stage: Stage, permissions: list[str], when: str
+) -> None:
+    stage.wire.bend = granting(permissions, when)
+    if when == "AWAITING_AUTHORISATION":
+        problem(stage.post("/links", {"bank": IPE}), 502, "bank_answer_invalid")
+    else:
+        location = stage.browser.agree(stage.started()["authorisation_url"], CPFS[ANA])
+        problem(stage.come_back(location), 502, "bank_answer_invalid")
+    nothing_linked(stage)
+
+
+def test_a_bank_may_leave_out_a_whole_group(stage: Stage) -> None:
+    stage.wire.bend = granting(BALANCES, "AUTHORISED")
+    assert stage.linked()["permissions"] == sorted(BALANCES)
+
+
 @pytest.mark.parametrize("interaction", ["missing", "changed"])
 @pytest.mark.parametrize("path", ["/consents", "/resources", "/accounts"])
 def test_an_answer_without_our_interaction_id_was_never_said(
