@@ -5,10 +5,10 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from apps.kit.outbound import Call, Send
+from apps.kit.outbound import Answer, Call, Send
 from apps.open_finance import documents
 from apps.open_finance.calls import BankRefused, Patience, document, fapi
 from apps.open_finance.consent import IncompletePermissions, complete
@@ -20,11 +20,11 @@ from apps.open_finance.oauth import OAuth
 PAGE_SIZE = 1000
 MOST_PAGES = 40
 SIGNED_SECONDS = 120
-
 ENDED_BEFORE = (422, "CONSENTIMENTO_EM_STATUS_REJEITADO")
 """What a bank answers to who ends a consent a second time (consents 3.0)."""
 
 T = TypeVar("T")
+
 
 class Bank:
     """The APIs of one institution. Calls raise `BankRefused`, `BankSilent` and `documents.Invalid`."""
@@ -58,7 +58,7 @@ class Bank:
         headers = {"Content-Type": "application/json"}
         call = Call("POST", self._endpoint("consents"), headers, body)
         found = documents.read(documents.Consent, self._own_json("consents", call, patience).get("data"))
-        if found.status != "AWAITING_AUTHORISATION" or not found.permissions <= permissions:
+        if found.status != "AWAITING_AUTHORISATION":
             raise Invalid("consent")
         check_permissions(found, permissions)
         return found
@@ -108,20 +108,16 @@ class Bank:
 
     def ask_to_pay(self, data: Mapping[str, Any], key: str, patience: Patience) -> documents.Consent:
         """A payment consent, the same one however often it is asked for under this key."""
-        token = self.oauth.own("payments", patience)
         url = self._endpoint("payments-consents")
-        found = documents.read(
-            documents.Consent, self._signed("POST", url, token, data, patience=patience, key=key)
-        )
+        found = documents.read(documents.Consent, self._own_signed("POST", url, data, patience, key))
         if found.loggedUser != data["loggedUser"] or found.payment != data["payment"]:
             raise Invalid("another payment's consent")
         return found
 
     def payment_consent(self, consent_id: str, patience: Patience) -> documents.Consent:
         """A payment consent as the bank has it."""
-        token = self.oauth.own("payments", patience)
         url = f"{self._endpoint('payments-consents')}/{quote(consent_id, safe=':')}"
-        found = documents.read(documents.Consent, self._signed("GET", url, token, None, patience=patience))
+        found = documents.read(documents.Consent, self._own_signed("GET", url, None, patience))
         if found.consentId != consent_id:
             raise Invalid("another consent")
         return found
@@ -137,18 +133,16 @@ class Bank:
 
     def payment(self, payment_id: str, order: Mapping[str, Any], patience: Patience) -> documents.Payment:
         """A payment as the bank has it."""
-        token = self.oauth.own("payments", patience)
         url = f"{self._endpoint('payments-pix')}/{quote(payment_id, safe='')}"
-        return self._of(self._signed("GET", url, token, None, patience=patience), order)
+        return self._of(self._own_signed("GET", url, None, patience), order)
 
     def cancel(
         self, payment_id: str, order: Mapping[str, Any], cpf: str, patience: Patience
     ) -> documents.Payment:
         """Cancels a payment that waits."""
-        token = self.oauth.own("payments", patience)
         url = f"{self._endpoint('payments-pix')}/{quote(payment_id, safe='')}"
         data = {"status": "CANC", "cancellation": {"cancelledBy": logged_user(cpf)}}
-        return self._of(self._signed("PATCH", url, token, data, patience=patience), order)
+        return self._of(self._own_signed("PATCH", url, data, patience), order)
 
     def _of(self, content: object, order: Mapping[str, Any]) -> documents.Payment:
         """The payment in an answer, which must be the one that was ordered."""
@@ -175,18 +169,30 @@ class Bank:
     def _account(self, account_id: str) -> str:
         return f"{self._endpoint('accounts')}/{quote(account_id, safe='')}"
 
-    def _own(self, scope: str, call: Call, patience: Patience) -> Any:
-        """An answer to us alone. A token that the bank has forgotten is asked for anew, once."""
+    def _as_ourselves(self, scope: str, ask: Callable[[str], T], patience: Patience) -> T:
+        """What `ask` reads with our own token. One that the bank has forgotten is asked for anew, once."""
         try:
-            return fapi(self._send, call, self.oauth.own(scope, patience), patience)
+            return ask(self.oauth.own(scope, patience))
         except BankRefused as refused:
             if refused.status != 401:
                 raise
         self.oauth.forget_own()
-        return fapi(self._send, call, self.oauth.own(scope, patience), patience)
+        return ask(self.oauth.own(scope, patience))
+
+    def _own(self, scope: str, call: Call, patience: Patience) -> Answer:
+        return self._as_ourselves(scope, lambda token: fapi(self._send, call, token, patience), patience)
 
     def _own_json(self, scope: str, call: Call, patience: Patience) -> dict[str, Any]:
         return document(self._own(scope, call, patience))
+
+    def _own_signed(
+        self, method: str, url: str, data: object, patience: Patience, key: str | None = None
+    ) -> Any:
+        return self._as_ourselves(
+            "payments",
+            lambda token: self._signed(method, url, token, data, patience=patience, key=key),
+            patience,
+        )
 
     def _all_pages(self, url: str, token: str, patience: Patience) -> list[object]:
         """Every page of a list. The next one is asked for by number: a link could lead anywhere."""
@@ -246,9 +252,6 @@ class Bank:
         return claims.get("data")
 
 
-def logged_user(cpf: str) -> dict[str, Any]:
-    """A person as Open Finance names them."""
-    return {"document": {"identification": cpf, "rel": "CPF"}}
 def check_permissions(found: documents.Consent, asked: frozenset[str]) -> None:
     """A bank may leave out groups that it does not have, but no part of one. Raises `Invalid`."""
     try:
@@ -259,3 +262,6 @@ def check_permissions(found: documents.Consent, asked: frozenset[str]) -> None:
         raise Invalid("permissions that nobody asked for")
 
 
+def logged_user(cpf: str) -> dict[str, Any]:
+    """A person as Open Finance names them."""
+    return {"document": {"identification": cpf, "rel": "CPF"}}

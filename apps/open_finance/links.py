@@ -169,7 +169,7 @@ class Links:
 
     def _activated(self, link: Link, bank: Bank, tokens: Tokens, patience: Patience) -> Link:
         consent = bank.consent(link.consent_id, patience)
-        if consent.status != "AUTHORISED" or not consent.permissions <= link.permissions:
+        if consent.status != "AUTHORISED":
             raise Invalid("the consent is not authorised")
         check_permissions(consent, link.permissions)
         covered = bank.resources(tokens.access, patience)

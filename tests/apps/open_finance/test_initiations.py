@@ -167,6 +167,28 @@ def test_five_minutes_are_all_that_there_is_to_authorise(stage: Stage, minutes: 
     assert stage.bank(IPE).payments == {}
 
 
+def test_a_bank_that_forgot_our_own_token_is_asked_with_a_new_one(stage: Stage) -> None:
+    own = stage.bank(IPE).oauth._access
+
+    def forget() -> None:
+        for text in [text for text, each in own.items() if each.consent_id is None]:
+            del own[text]
+
+    wish = body(stage.linked())
+    stage.post("/payment-initiations", wish)
+    forget()
+    answer = stage.post("/payment-initiations", wish)
+    assert answer.status_code == 201, answer.text
+    stage.bank(IPE).faults.plan(FaultPlan(lies={"stuck"}))
+    agreed(stage, answer.json())
+    stage.time.skip(seconds=1)
+    forget()
+    assert looked_at(stage, answer.json())["bank_status"] == "PDNG"
+    forget()
+    path = f"/payment-initiations/{answer.json()['payment_initiation_id']}"
+    assert stage.delete(path).json()["status"] == "CANCELLED"
+
+
 def test_an_hour_after_the_yes_an_order_that_was_never_taken_ends(stage: Stage) -> None:
     initiation = asked(stage)
     stage.wire.dead.add("/pix/payments")
@@ -261,6 +283,7 @@ def test_a_refusal_without_our_interaction_id_decides_nothing(stage: Stage, inte
     stage.wire.bend = bend
     assert agreed(stage, initiation).json()["status"] == "PROCESSING"
     stage.wire.bend = lambda _, answer: answer
+    assert looked_at(stage, initiation)["bank_status"] == "RCVD"
     stage.time.skip(seconds=5)
     assert looked_at(stage, initiation)["status"] == "SETTLED"
     assert spent(stage) == 5_000
@@ -283,7 +306,6 @@ def test_what_a_bank_refuses_to_be_asked_for_is_a_rejected_initiation_whenever_i
 
 
 # --- cancelling -----------------------------------------------------------------------------------
-    assert looked_at(stage, initiation)["bank_status"] == "RCVD"
 
 
 def test_a_payment_held_for_checks_can_be_cancelled(stage: Stage) -> None:

@@ -309,6 +309,36 @@ def test_a_link_is_not_closed_here_while_its_bank_does_not_answer(stage: Stage) 
     assert stage.get(f"/links/{link['link_id']}").json()["status"] == "ACTIVE"
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "ended"),
+    [
+        (422, "CONSENTIMENTO_EM_STATUS_REJEITADO", True),
+        (404, "NAO_ENCONTRADO", True),
+        (422, "ERRO_NAO_MAPEADO", False),
+        (400, "CONSENTIMENTO_EM_STATUS_REJEITADO", False),
+        (403, "NAO_PERMITIDO", False),
+    ],
+)
+def test_only_a_consent_that_has_ended_counts_as_revoked(
+    stage: Stage, status: int, code: str, *, ended: bool
+) -> None:
+    link = stage.linked()
+
+    def bend(call: Call, answer: Answer) -> Answer:
+        if call.method != "DELETE":
+            return answer
+        return Answer(status, answer.headers, json.dumps({"errors": [{"code": code}]}).encode())
+
+    stage.wire.bend = bend
+    answer = stage.delete(f"/links/{link['link_id']}")
+    if ended:
+        assert answer.status_code == 204
+    else:
+        assert problem(answer, 409, "bank_refused")["bank_code"] == code
+    found = stage.get("/links").json()["links"][0]["status"]
+    assert found == ("REVOKED" if ended else "ACTIVE")
+
+
 @pytest.mark.parametrize("look", ["link", "balances"])
 def test_revoking_there_ends_the_link_here(stage: Stage, look: str) -> None:
     link = stage.linked()
@@ -344,36 +374,6 @@ def test_an_access_token_that_is_over_is_refreshed(stage: Stage) -> None:
     before = stage.wire.asked("/token")
     assert not any(each["stale"] for each in stage.get("/linked-accounts").json()["accounts"])
     assert stage.wire.asked("/token") > before
-
-@pytest.mark.parametrize(
-    ("status", "code", "ended"),
-    [
-        (422, "CONSENTIMENTO_EM_STATUS_REJEITADO", True),
-        (404, "NAO_ENCONTRADO", True),
-        (422, "ERRO_NAO_MAPEADO", False),
-        (400, "CONSENTIMENTO_EM_STATUS_REJEITADO", False),
-        (403, "NAO_PERMITIDO", False),
-    ],
-)
-def test_only_a_consent_that_has_ended_counts_as_revoked(
-    stage: Stage, status: int, code: str, *, ended: bool
-) -> None:
-    link = stage.linked()
-
-    def bend(call: Call, answer: Answer) -> Answer:
-        if call.method != "DELETE":
-            return answer
-        return Answer(status, answer.headers, json.dumps({"errors": [{"code": code}]}).encode())
-
-    stage.wire.bend = bend
-    answer = stage.delete(f"/links/{link['link_id']}")
-    if ended:
-        assert answer.status_code == 204
-    else:
-        assert problem(answer, 409, "bank_refused")["bank_code"] == code
-    found = stage.get("/links").json()["links"][0]["status"]
-    assert found == ("REVOKED" if ended else "ACTIVE")
-
 
 
 def test_a_bank_that_has_forgotten_us_is_registered_with_again(stage: Stage) -> None:
