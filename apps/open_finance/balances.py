@@ -92,10 +92,12 @@ class LinkedBalances:
         try:
             with self._banks.place(link.bank_id):
                 bank = self._banks.find(link.bank_id)
-                self._access.count(link, "balances", account.account_id)
-                figures = self._access.read(
-                    link, bank, lambda token: bank.balance(token, account.bank_account_id, patience), patience
-                )
+
+                def ask(token: str) -> Figures:
+                    self._access.count(link, "balances", account.account_id)
+                    return bank.balance(token, account.bank_account_id, patience)
+
+                figures = self._access.read(link, bank, ask, patience)
                 self._store.keep_figures(
                     link.link_id, account.account_id, Known(figures, self._now().timestamp())
                 )

@@ -3,10 +3,11 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from apps.kit.outbound import Answer, Call, Send
 from apps.open_finance import documents
@@ -22,8 +23,20 @@ MOST_PAGES = 40
 SIGNED_SECONDS = 120
 ENDED_BEFORE = (422, "CONSENTIMENTO_EM_STATUS_REJEITADO")
 """What a bank answers to who ends a consent a second time (consents 3.0)."""
+LONGEST_KEY = 2048
 
 T = TypeVar("T")
+Count = Callable[[], None]
+"""Called before each call that counts against a published limit; raises if there may be no more."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """The days of a statement, both included, and which of the two endpoints has them."""
+
+    endpoint: Literal["transactions", "transactions-current"]
+    since: date
+    until: date
 
 
 class Bank:
@@ -82,13 +95,17 @@ class Bank:
 
     # --- what can be read ---
 
-    def resources(self, token: str, patience: Patience) -> frozenset[str]:
+    def resources(self, token: str, count: Count, patience: Patience) -> frozenset[str]:
         """The accounts that the consent covers."""
-        return documents.resources(self._all_pages(self._endpoint("resources"), token, patience))
+        pages = self._pages(self._endpoint("resources"), token, count, patience)
+        return documents.resources([each for page in pages for each in page])
 
-    def accounts(self, token: str, covered: frozenset[str], patience: Patience) -> list[documents.Account]:
+    def accounts(
+        self, token: str, covered: frozenset[str], count: Count, patience: Patience
+    ) -> list[documents.Account]:
         """The accounts, none of which may lie outside the consent."""
-        return documents.accounts(self._all_pages(self._endpoint("accounts"), token, patience), covered)
+        pages = self._pages(self._endpoint("accounts"), token, count, patience)
+        return documents.accounts([each for page in pages for each in page], covered)
 
     def balance(self, token: str, account_id: str, patience: Patience) -> Figures:
         """What is on an account."""
@@ -96,13 +113,14 @@ class Bank:
         return documents.figures(document(fapi(self._send, call, token, patience)).get("data"))
 
     def transactions(
-        self, token: str, account_id: str, since: date, until: date, patience: Patience, *, current: bool
-    ) -> list[Movement]:
-        """A statement. `current` asks for the last days alone, which may be done more often."""
-        query = urlencode({"fromBookingDate": since.isoformat(), "toBookingDate": until.isoformat()})
-        ending = "transactions-current" if current else "transactions"
-        url = f"{self._account(account_id)}/{ending}?{query}"
-        return documents.movements(self._all_pages(url, token, patience))
+        self, token: str, account_id: str, asked: Period, count: Count, patience: Patience
+    ) -> Iterator[list[Movement]]:
+        """A statement, page by page: what has come is good, whatever becomes of the rest."""
+        since, until = asked.since.isoformat(), asked.until.isoformat()
+        query = urlencode({"fromBookingDate": since, "toBookingDate": until})
+        url = f"{self._account(account_id)}/{asked.endpoint}?{query}"
+        for page in self._pages(url, token, count, patience):
+            yield documents.movements(page)
 
     # --- payments ---
 
@@ -194,19 +212,24 @@ class Bank:
             patience,
         )
 
-    def _all_pages(self, url: str, token: str, patience: Patience) -> list[object]:
-        """Every page of a list. The next one is asked for by number: a link could lead anywhere."""
-        found: list[object] = []
+    def _pages(self, url: str, token: str, count: Count, patience: Patience) -> Iterator[list[object]]:
+        """Every page of a list. The next one is asked for by number: a link could lead anywhere. It counts as
+        a call of its own unless the bank gave a key to go on with (accounts 2, `pagination-key`)."""
+        key: str | None = None
         for page in range(1, MOST_PAGES + 1):
-            query = urlencode({"page": page, "page-size": PAGE_SIZE})
+            if key is None:
+                count()
+            asked: dict[str, str | int] = {"page": page, "page-size": PAGE_SIZE}
+            query = urlencode(asked if key is None else {**asked, "pagination-key": key})
             separator = "&" if "?" in url else "?"
             answer = document(fapi(self._send, Call("GET", f"{url}{separator}{query}"), token, patience))
             data, links = answer.get("data"), answer.get("links")
             if not isinstance(data, list) or not isinstance(links, dict):
                 raise Invalid("page")
-            found += data
+            yield data
             if not data or not links.get("next"):
-                return found
+                return
+            key = _pagination_key(links["next"])
         raise Invalid("a list without an end")
 
     def _signed(
@@ -250,6 +273,11 @@ class Bank:
         if not good:
             raise Invalid("a signed message for somebody else, or from another time")
         return claims.get("data")
+
+
+def _pagination_key(link: object) -> str | None:
+    found = parse_qs(urlsplit(link).query).get("pagination-key") if isinstance(link, str) else None
+    return found[0] if found and len(found[0]) <= LONGEST_KEY else None
 
 
 def check_permissions(found: documents.Consent, asked: frozenset[str]) -> None:

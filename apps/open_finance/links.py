@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from apps.open_finance import payment
 from apps.open_finance.access import Access, LinkEnded
@@ -151,7 +152,10 @@ class Links:
             self.store.forget(stored)
 
     def look_after(self, link: Link) -> Link:
-        """The link after asking its bank whether it still stands; as it was when the bank is silent."""
+        """The link after asking its bank whether it still stands; as it was when the bank is silent, or was
+        asked a moment ago."""
+        if not self._access.may_check(link):
+            return link
         try:
             self._access.check(link, self.banks.find(link.bank_id), Patience.of(REVOKE_SECONDS))
         except LinkEnded:
@@ -172,8 +176,9 @@ class Links:
         if consent.status != "AUTHORISED":
             raise Invalid("the consent is not authorised")
         check_permissions(consent, link.permissions)
-        covered = bank.resources(tokens.access, patience)
-        accounts = bank.accounts(tokens.access, covered, patience)
+        counted = partial(self._access.count, link)
+        covered = bank.resources(tokens.access, partial(counted, "resources"), patience)
+        accounts = bank.accounts(tokens.access, covered, partial(counted, "accounts"), patience)
         return replace(
             link,
             status="ACTIVE",

@@ -117,7 +117,7 @@ def built(config: OpenFinanceSettings, our_keys: OurKeys, world: World) -> FastA
     us = Ourselves(our_keys, our_keys.signer(), config.public_url.rstrip("/") + CALLBACK)
     directory = Directory(world.send, config.participants_url, time.monotonic)
     banks = Banks(directory, world.send, us, store, lambda: now().timestamp())
-    access = Access(store, now)
+    access = Access(store, config.fresh_seconds, now)
     links = Links(store, Customers(client, config.table_accounts), banks, access, now)
     due = DueLooks(client, config.table_consents)
     initiations = Initiations(store, due, banks, links, cnpj=our_keys.cnpj, now=now)

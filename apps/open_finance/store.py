@@ -44,6 +44,15 @@ class Known:
     asked_at: float
 
 
+@dataclass(frozen=True)
+class KnownDays:
+    """How far a statement is known: its last days were read at `at`, in seconds since 1970, and of the days
+    up to `missing_until` some transactions may be missing."""
+
+    at: float | None
+    missing_until: date | None
+
+
 class OpenFinanceStore:
     """The `consents` table."""
 
@@ -235,21 +244,52 @@ class OpenFinanceStore:
             return False
         return True
 
+    def may_look(self, link_id: str, now: float, fresh_seconds: float, ttl: int) -> bool:
+        """Notes that a consent is asked for now; false when it was less than so many seconds ago."""
+        try:
+            dynamo.write(
+                self._client.update_item,
+                TableName=self._table,
+                Key=key(f"LINK#{link_id}", "CALLS#consent"),
+                UpdateExpression="SET asked_at = :now, #ttl = :ttl",
+                ConditionExpression="attribute_not_exists(asked_at) OR asked_at <= :old",
+                ExpressionAttributeNames={"#ttl": "ttl"},
+                ExpressionAttributeValues={
+                    ":now": text(iso(_moment(now))),
+                    ":old": text(iso(_moment(now - fresh_seconds))),
+                    ":ttl": {"N": str(ttl)},
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
     # --- statements ---
 
-    def read_at(self, link_id: str, account_id: str) -> float | None:
-        """When a statement was last read from the bank, in seconds since 1970."""
+    def known(self, link_id: str, account_id: str) -> KnownDays:
+        """How far a statement is known."""
         item = self._get(key(f"LINK#{link_id}", f"READ#{account_id}"))
-        return datetime.fromisoformat(item["at"]["S"]).timestamp() if item else None
+        if item is None:
+            return KnownDays(None, None)
+        missing = item["missing_until"]["S"] if "missing_until" in item else None
+        return KnownDays(
+            datetime.fromisoformat(item["at"]["S"]).timestamp(),
+            date.fromisoformat(missing) if missing is not None else None,
+        )
 
-    def keep_movements(self, link_id: str, account_id: str, found: Sequence[Movement], at: float) -> None:
+    def keep_known(self, link_id: str, account_id: str, at: float, missing_until: date | None) -> None:
+        """Keeps how far a statement is known."""
+        missing = missing_until.isoformat() if missing_until is not None else None
+        item = key(f"LINK#{link_id}", f"READ#{account_id}")
+        self._put(item | attributes({"at": iso(_moment(at)), "missing_until": missing}))
+
+    def keep_movements(self, account_id: str, found: Sequence[Movement]) -> None:
         """Keeps what a statement has, each transaction once however often it is read."""
         for each in found:
             place = f"MOV#{account_id}"
             sort = f"{iso(each.at)}#{each.transaction_id}"
             content = {**asdict(each), "at": iso(each.at)}
             self._put(key(place, sort) | self._sealed(f"{place}#{sort}", content))
-        self._put(key(f"LINK#{link_id}", f"READ#{account_id}") | attributes({"at": iso(_moment(at))}))
 
     def movements(
         self, account_id: str, below: str | None, since: str, limit: int

@@ -41,7 +41,7 @@ BANKS_URL = "http://banks.test"
 DICT_URL = "http://dict-key.test"
 PUBLIC_URL = "https://api.gobanking.test"
 CPFS = {ANA: "52998224725", BETO: "11144477735"}
-IPE, JATOBA, CAJU = (each.organisation_id for each in USUAL[:3])
+IPE, JATOBA, CAJU, AROEIRA = (each.organisation_id for each in USUAL[:4])
 SLUGS = {each.organisation_id: each.slug for each in USUAL}
 START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 

@@ -22,7 +22,7 @@ def nothing_linked(stage: Stage, subject: str = ANA) -> None:
         "EXPIRED",
     }
     kept = {item["sk"]["S"].partition("#")[0] for item in stage.items()}
-    assert kept <= {"CLIENT", "LINK", "STATE"}
+    assert kept <= {"CLIENT", "LINK", "STATE", "CALLS"}
     assert [item for item in stage.items() if item["pk"]["S"].startswith("ACCOUNT#")] == []
     assert stage.get("/linked-accounts", subject).json() == {"accounts": []}
 
@@ -366,6 +366,19 @@ def test_a_no_without_our_interaction_id_ends_no_link(stage: Stage, interaction:
     stage.wire.bend = bend
     assert stage.get(f"/links/{link['link_id']}").json()["status"] == "ACTIVE"
     assert [item for item in stage.items() if item["sk"]["S"] == "TOKENS"]
+
+
+def test_a_consent_is_asked_for_seldom_however_often_its_link_is_looked_at() -> None:
+    with staged(fresh_seconds=60, bank_deadline_ms=30_000) as stage:
+        link = stage.linked()
+        stage.time.skip(seconds=60)
+        before = stage.wire.asked("/consents/v3/consents/")
+        for _ in range(3):
+            assert stage.get(f"/links/{link['link_id']}").json()["status"] == "ACTIVE"
+        assert stage.wire.asked("/consents/v3/consents/") == before + 1
+        stage.browser.client.delete(f"/admin/ipe/consents/{stage.consent_of().consent_id}")
+        stage.time.skip(seconds=60)
+        assert stage.get(f"/links/{link['link_id']}").json()["status"] == "REVOKED"
 
 
 def test_an_access_token_that_is_over_is_refreshed(stage: Stage) -> None:
