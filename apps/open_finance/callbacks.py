@@ -26,6 +26,11 @@ class Callbacks:
         pending = self._store.take(returned.state)
         if pending is None or self._now().timestamp() >= pending.expires_at:
             raise CallbackRefused("state")
+        if self._now().timestamp() >= pending.expires_at:
+            # A payment's consent ends by itself, and no order is sent; one to read would last for months.
+            if pending.kind == "link" and (link := self._links.store.link(pending.about)) is not None:
+                self._links.late(link)
+            raise CallbackRefused("too late")
         if pending.kind == "payment":
             return self._initiations.finish(pending.about, pending.asked, returned)
         return self._links.finish(pending.about, pending.asked, returned)

@@ -112,6 +112,8 @@ class Links:
         """The link after its user came back. Raises `CallbackRefused`: then nothing is linked."""
         link = self.store.link(link_id)
         if link is None or link.at(self._now()).status != "AWAITING_AUTHORISATION":
+            if link is not None:
+                self.late(link)
             raise CallbackRefused("the link does not wait")
         bank = self.banks.find(link.bank_id)
         patience = Patience.of(FINISH_SECONDS)
@@ -132,6 +134,11 @@ class Links:
 
     def of(self, owner: str) -> list[Link]:
         """Somebody's links as they stand now, oldest first."""
+    def late(self, link: Link) -> None:
+        """Ends a consent whose user came back when nobody waited any more: it may have been given in time."""
+        if link.status == "AWAITING_AUTHORISATION":
+            self._end(link, self.banks.find(link.bank_id), "too_late")
+
         return [each.at(self._now()) for each in self.store.links_of(owner)]
 
     def owned(self, owner: str, link_id: str) -> Link | None:

@@ -157,14 +157,19 @@ def test_a_used_consent_after_a_lost_answer_is_no_refusal(stage: Stage) -> None:
     assert spent(stage) == 5_000
 
 
-@pytest.mark.parametrize(
-    ("minutes", "status"), [(4, "AWAITING_AUTHORISATION"), (5, "EXPIRED")], ids=["in time", "too late"]
-)
-def test_five_minutes_are_all_that_there_is_to_authorise(stage: Stage, minutes: int, status: str) -> None:
+def test_five_minutes_are_all_that_there_is_to_authorise(stage: Stage) -> None:
     initiation = asked(stage)
-    stage.time.skip(minutes=minutes)
-    assert looked_at(stage, initiation)["status"] == status
-    assert stage.bank(IPE).payments == {}
+    location = stage.browser.agree(initiation["authorisation_url"], CPFS[ANA], first_only=True)
+    stage.time.skip(minutes=4, seconds=59)
+    assert looked_at(stage, initiation)["status"] == "AWAITING_AUTHORISATION"
+    stage.time.skip(seconds=1)
+    assert looked_at(stage, initiation)["status"] == "EXPIRED"
+    before = len(stage.wire.calls)
+    problem(stage.come_back(location), 400, "callback_refused")
+    stage.follow()
+    assert len(stage.wire.calls) == before
+    assert (stage.bank(IPE).payments, spent(stage)) == ({}, 0)
+    assert looked_at(stage, initiation)["status"] == "EXPIRED"
 
 
 def test_a_bank_that_forgot_our_own_token_is_asked_with_a_new_one(stage: Stage) -> None:

@@ -175,6 +175,18 @@ def test_an_answer_after_an_hour_finds_nobody_waiting(stage: Stage) -> None:
     assert stage.consent_of().status == "REJECTED"
 
 
+def test_a_yes_in_time_that_comes_back_too_late_links_nothing_and_ends_at_the_bank(stage: Stage) -> None:
+    started = stage.started()
+    location = stage.browser.agree(started["authorisation_url"], CPFS[ANA])
+    stage.time.skip(minutes=60)
+    assert stage.consent_of().status == "AUTHORISED"
+    problem(stage.come_back(location), 400, "callback_refused")
+    nothing_linked(stage)
+    assert not any(b"grant_type=authorization_code" in (each.body or b"") for each in stage.wire.calls)
+    assert stage.consent_of().status == "REJECTED"
+    problem(stage.come_back(location), 400, "callback_refused")
+
+
 @pytest.mark.parametrize(
     ("lie", "status", "code"),
     [
