@@ -100,5 +100,5 @@ class Access:
         if tokens.refresh is None:
             raise BankSilent("no refresh token")
         fresh = bank.oauth.refreshed(tokens.refresh, patience)
-        self._store.keep_tokens(link.link_id, fresh)
+        self._store.keep_tokens(link.link_id, fresh, link.expires_at)
         return fresh

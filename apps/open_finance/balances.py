@@ -98,9 +98,7 @@ class LinkedBalances:
                     return bank.balance(token, account.bank_account_id, patience)
 
                 figures = self._access.read(link, bank, ask, patience)
-                self._store.keep_figures(
-                    link.link_id, account.account_id, Known(figures, self._now().timestamp())
-                )
+                self._store.keep_figures(link, account.account_id, Known(figures, self._now().timestamp()))
                 return figures
         except LinkEnded:
             raise

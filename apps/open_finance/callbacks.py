@@ -24,7 +24,7 @@ class Callbacks:
     def take(self, returned: Returned) -> Link | Initiation:
         """The link or the payment that this answers. Raises `CallbackRefused`, and what banks raise."""
         pending = self._store.take(returned.state)
-        if pending is None or self._now().timestamp() >= pending.expires_at:
+        if pending is None:
             raise CallbackRefused("state")
         if self._now().timestamp() >= pending.expires_at:
             # A payment's consent ends by itself, and no order is sent; one to read would last for months.

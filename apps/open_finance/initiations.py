@@ -28,6 +28,8 @@ SECONDS = 6.0
 LOOK_SECONDS = 3.0
 FIRST_LOOK = timedelta(seconds=5)
 """How long after the user's yes the follower looks for the first time, at the earliest."""
+KEEP_TOKENS = timedelta(days=1)
+"""An order can be sent for an hour; what became of it may be asked with the same order a little longer."""
 SCOPE = "openid consent:{} payments"
 _INITIATIONS = uuid.UUID("6d1f0a52-8a0b-5d6e-9c7a-30a1c7a9b403")
 
@@ -121,8 +123,8 @@ class Initiations:
             reason = "access_denied" if returned.error else type(error).__name__
             self._store.change_initiation(replace(found, status="REJECTED", reason=reason), was=found)
             raise
-        self._store.keep_tokens(initiation_id, tokens)
         now = self._now()
+        self._store.keep_tokens(initiation_id, tokens, now + KEEP_TOKENS)
         agreed = replace(found, status="PROCESSING", authorised_at=now, authorisation_url=None)
         # First, so that no yes is forgotten, whatever happens to this process next.
         self._due.plan(agreed, now + FIRST_LOOK)
@@ -263,7 +265,7 @@ class Initiations:
                 tokens = bank.oauth.refreshed(tokens.refresh, patience)
             except BankRefused as refused:
                 raise BankRefused(401, refused.code) from refused
-            self._store.keep_tokens(initiation.initiation_id, tokens)
+            self._store.keep_tokens(initiation.initiation_id, tokens, self._now() + KEEP_TOKENS)
         return tokens.access
 
     def _decided(self, refused: BankRefused, initiation: Initiation, bank: Bank, patience: Patience) -> bool:

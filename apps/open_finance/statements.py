@@ -112,7 +112,7 @@ class LinkedStatements:
             _log_failure(error, link)
             return None
         now = self._now().timestamp()
-        self._store.keep_known(link.link_id, account.account_id, now, missing)
+        self._store.keep_known(link, account.account_id, now, missing)
         return KnownDays(now, missing)
 
     def _brought(self, reading: _Reading, known: KnownDays) -> date | None:
@@ -162,7 +162,7 @@ class LinkedStatements:
             found.clear()
             raise
         finally:
-            self._store.keep_movements(account.account_id, found)
+            self._store.keep_movements(link, account.account_id, found)
 
 
 def _log_failure(error: Exception, link: Link) -> None:

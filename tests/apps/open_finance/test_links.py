@@ -456,9 +456,22 @@ def test_a_replayed_code_ends_the_tokens_that_it_gave(stage: Stage) -> None:
     assert not [each for each in bank.oauth._access.values() if each.consent_id is not None]
 
 
-def test_who_links_with_a_consent_for_a_day_has_it_for_a_day() -> None:
+@pytest.mark.parametrize("look", ["/links/{link_id}", "/links", "/linked-accounts/{account}/entries"])
+def test_who_links_with_a_consent_for_a_day_has_it_and_what_it_gave_for_a_day(look: str) -> None:
     with staged(fresh_seconds=0) as stage:
         link = stage.linked(expires_at=(START + timedelta(days=1)).isoformat())
+        stage.get("/linked-accounts")
+        stage.get(f"/linked-accounts/{link['accounts'][0]['account_id']}/entries")
+        own = [item for item in stage.items() if item["sk"]["S"].startswith(("TOKENS", "FIGURES#", "READ#"))]
+        own += [item for item in stage.items() if item["pk"]["S"].startswith(("MOV#", "ACCOUNT#"))]
+        assert len(own) >= 1 + 2 + 1 + 5 + 2
+        assert {item.get("ttl", {}).get("N") for item in own} == {
+            str(int((START + timedelta(days=1)).timestamp()))
+        }
         stage.time.skip(days=1)
+        assert stage.get(look.format(account=link["accounts"][0]["account_id"], **link)).status_code < 500
+        kept = {item["sk"]["S"].partition("#")[0] for item in stage.items()}
+        assert kept <= {"CLIENT", "LINK", "CALLS"}, "the first look deletes them"
+        assert not [item for item in stage.items() if item["pk"]["S"].startswith(("MOV#", "ACCOUNT#"))]
         assert stage.get(f"/links/{link['link_id']}").json()["status"] == "EXPIRED"
         assert stage.get("/linked-accounts").json() == {"accounts": []}
