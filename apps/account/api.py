@@ -125,6 +125,7 @@ class EntryView(BaseModel):
     kind: EntryKind
     transfer_id: UUID | None
     amount_cents: int
+    currency: str = CURRENCY
     available_after_cents: int | None
     on_hold_after_cents: int | None
     at: datetime
@@ -459,6 +460,7 @@ def _linked_entry(entry: LinkedEntry) -> EntryView:
         kind=entry.kind,
         transfer_id=None,
         amount_cents=entry.amount_cents,
+        currency=entry.currency,
         available_after_cents=None,
         on_hold_after_cents=None,
         at=entry.at,

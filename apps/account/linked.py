@@ -63,6 +63,7 @@ class LinkedEntry(_Told):
     kind: Literal["credit", "debit"]
     description: str
     amount_cents: int
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     at: datetime
 
 

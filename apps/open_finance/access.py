@@ -13,8 +13,15 @@ from apps.open_finance.consent import Link
 from apps.open_finance.oauth import Tokens
 from apps.open_finance.store import KEEP_COUNTS_SECONDS, OpenFinanceStore
 
-MONTHLY_CALLS = {"balances": 420, "transactions-current": 240, "transactions": 4}
-"""Calls per account and month that a bank must answer: limits of Open Finance Brasil (facts, section 5)."""
+MONTHLY_CALLS = {
+    "balances": 420,
+    "transactions-current": 240,
+    "transactions": 4,
+    "accounts": 120,
+    "resources": 120,
+}
+"""Calls per month that a bank must answer, for each account or for the list: limits of Open Finance Brasil.
+Which endpoint has which is cut off in public, so the last two are the stricter reading."""
 REFRESH_BEFORE_SECONDS = 30
 _ENDED = frozenset({401, 403})
 
@@ -31,13 +38,15 @@ class LimitReached(Exception):  # noqa: N818
 
 
 class Access:
-    """Calls on behalf of links. `now` is the time in UTC."""
+    """Calls on behalf of links. A consent's state counts as fresh for `fresh_seconds`; `now` is the time in
+    UTC."""
 
-    def __init__(self, store: OpenFinanceStore, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: OpenFinanceStore, fresh_seconds: float, now: Callable[[], datetime]) -> None:
         self._store = store
+        self._fresh_seconds = fresh_seconds
         self._now = now
 
-    def count(self, link: Link, endpoint: str, account_id: str) -> None:
+    def count(self, link: Link, endpoint: str, account_id: str = "") -> None:
         """Counts a call to come. Raises `LimitReached`."""
         now = self._now()
         place = f"{endpoint}#{account_id}"
@@ -64,6 +73,11 @@ class Access:
                 self.check(link, bank, patience)
             raise
 
+    def may_check(self, link: Link) -> bool:
+        """Whether it is time to ask a consent's bank for it again; says so once."""
+        now = self._now().timestamp()
+        return self._store.may_look(link.link_id, now, self._fresh_seconds, int(now) + KEEP_COUNTS_SECONDS)
+
     def check(self, link: Link, bank: Bank, patience: Patience) -> None:
         """Asks the bank whether the consent has ended there, and ends the link if so. Raises `LinkEnded`."""
         try:
@@ -86,5 +100,5 @@ class Access:
         if tokens.refresh is None:
             raise BankSilent("no refresh token")
         fresh = bank.oauth.refreshed(tokens.refresh, patience)
-        self._store.keep_tokens(link.link_id, fresh)
+        self._store.keep_tokens(link.link_id, fresh, link.expires_at)
         return fresh

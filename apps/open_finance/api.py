@@ -64,7 +64,7 @@ class OpenFinanceService:
         link = self.links.store.link_of_account(str(account_id))
         if link is None or link.owner != owner:
             raise Problem(404, "account_not_found", "You have no such account.")
-        if link.at(self.now()).status != "ACTIVE":
+        if self.links.now(link).status != "ACTIVE":
             raise Problem(409, "link_not_active", "The link of this account has ended. Make a new one.")
         return link, next(each for each in link.accounts if each.account_id == str(account_id))
 

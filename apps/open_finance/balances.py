@@ -2,6 +2,7 @@
 in for a bank that does not use it."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -9,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from apps.open_finance.access import Access, LinkEnded
-from apps.open_finance.banks import Banks
+from apps.open_finance.banks import MOST_AT_ONCE, Banks
 from apps.open_finance.calls import Patience
 from apps.open_finance.consent import Link, LinkedAccount
 from apps.open_finance.documents import Figures
 from apps.open_finance.store import Known, OpenFinanceStore
 
-WORKERS = 64
+READERS = 16
+"""Threads that read last figures here: no bank can keep them."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,19 +56,24 @@ class LinkedBalances:
         self._access = access
         self._pace = pace
         self._now = now
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="bank")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="figures")
+        self._lock = threading.Lock()
+        self._askers: dict[str, ThreadPoolExecutor] = {}
 
     def close(self) -> None:
         """Lets go of the threads; one that still waits for a bank ends with its own time limit."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._readers, *self._askers.values()):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def of(self, links: Sequence[Link]) -> list[Seen]:
         """The accounts of these links, in their order, at the latest when the banks' time is over."""
         ends = time.monotonic() + self._pace.bank_seconds
         active = [each for each in links if each.status == "ACTIVE" and _readable(each)]
-        known = dict(zip(active, self._pool.map(self._store.figures, active), strict=True))
+        known = dict(zip(active, self._readers.map(self._store.figures, active), strict=True))
         asked = {
-            (link.link_id, account.account_id): self._pool.submit(self._ask, link, account, Patience(ends))
+            (link.link_id, account.account_id): self._asker(link.bank_id).submit(
+                self._ask, link, account, Patience(ends)
+            )
             for link in active
             for account in link.accounts
             if not self._fresh(known[link].get(account.account_id))
@@ -84,22 +91,29 @@ class LinkedBalances:
         ]
         return [each for each in seen if each is not None]
 
+    def _asker(self, bank_id: str) -> ThreadPoolExecutor:
+        """The threads of one bank: what is too much at once waits for one, and only for this bank's."""
+        with self._lock:
+            if bank_id not in self._askers:
+                self._askers[bank_id] = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="bank")
+            return self._askers[bank_id]
+
     def _fresh(self, known: Known | None) -> bool:
         return known is not None and self._now().timestamp() - known.asked_at < self._pace.fresh_seconds
 
     def _ask(self, link: Link, account: LinkedAccount, patience: Patience) -> Figures | None:
         """What the bank says, kept for the next time; nothing if it does not say or the consent is over."""
         try:
-            with self._banks.place(link.bank_id):
-                bank = self._banks.find(link.bank_id)
+            # Whoever waited for a thread until their time was over asks nobody.
+            _ = patience.left
+            bank = self._banks.find(link.bank_id)
+
+            def ask(token: str) -> Figures:
                 self._access.count(link, "balances", account.account_id)
-                figures = self._access.read(
-                    link, bank, lambda token: bank.balance(token, account.bank_account_id, patience), patience
-                )
-                self._store.keep_figures(
-                    link.link_id, account.account_id, Known(figures, self._now().timestamp())
-                )
-                return figures
+                return bank.balance(token, account.bank_account_id, patience)
+
+            figures = self._access.read(link, bank, ask, patience)
+            self._store.keep_figures(link, account.account_id, Known(figures, self._now().timestamp()))
         except LinkEnded:
             raise
         except Exception as error:  # noqa: BLE001 (whatever ails one bank hides nothing of another)
@@ -107,6 +121,8 @@ class LinkedBalances:
                 "a bank gave no balance", extra={"error": type(error).__name__, "bank_id": link.bank_id}
             )
             return None
+        else:
+            return figures
 
 
 def _readable(link: Link) -> bool:

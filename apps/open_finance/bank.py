@@ -3,14 +3,16 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
-from urllib.parse import quote, urlencode
+from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-from apps.kit.outbound import Call, Send
+from apps.kit.outbound import Answer, Call, Send
 from apps.open_finance import documents
 from apps.open_finance.calls import BankRefused, Patience, document, fapi
+from apps.open_finance.consent import IncompletePermissions, complete
 from apps.open_finance.documents import Figures, Invalid, Movement
 from apps.open_finance.institutions import Institution
 from apps.open_finance.keys import Ourselves
@@ -19,6 +21,22 @@ from apps.open_finance.oauth import OAuth
 PAGE_SIZE = 1000
 MOST_PAGES = 40
 SIGNED_SECONDS = 120
+ENDED_BEFORE = (422, "CONSENTIMENTO_EM_STATUS_REJEITADO")
+"""What a bank answers to who ends a consent a second time (consents 3.0)."""
+LONGEST_KEY = 2048
+
+T = TypeVar("T")
+Count = Callable[[], None]
+"""Called before each call that counts against a published limit; raises if there may be no more."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """The days of a statement, both included, and which of the two endpoints has them."""
+
+    endpoint: Literal["transactions", "transactions-current"]
+    since: date
+    until: date
 
 
 class Bank:
@@ -53,8 +71,9 @@ class Bank:
         headers = {"Content-Type": "application/json"}
         call = Call("POST", self._endpoint("consents"), headers, body)
         found = documents.read(documents.Consent, self._own_json("consents", call, patience).get("data"))
-        if found.status != "AWAITING_AUTHORISATION" or not found.permissions <= permissions:
+        if found.status != "AWAITING_AUTHORISATION":
             raise Invalid("consent")
+        check_permissions(found, permissions)
         return found
 
     def consent(self, consent_id: str, patience: Patience) -> documents.Consent:
@@ -71,18 +90,22 @@ class Bank:
         try:
             self._own("consents", call, patience)
         except BankRefused as refused:
-            if refused.status not in {404, 422}:
+            if refused.status != 404 and (refused.status, refused.code) != ENDED_BEFORE:
                 raise
 
     # --- what can be read ---
 
-    def resources(self, token: str, patience: Patience) -> frozenset[str]:
+    def resources(self, token: str, count: Count, patience: Patience) -> frozenset[str]:
         """The accounts that the consent covers."""
-        return documents.resources(self._all_pages(self._endpoint("resources"), token, patience))
+        pages = self._pages(self._endpoint("resources"), token, count, patience)
+        return documents.resources([each for page in pages for each in page])
 
-    def accounts(self, token: str, covered: frozenset[str], patience: Patience) -> list[documents.Account]:
+    def accounts(
+        self, token: str, covered: frozenset[str], count: Count, patience: Patience
+    ) -> list[documents.Account]:
         """The accounts, none of which may lie outside the consent."""
-        return documents.accounts(self._all_pages(self._endpoint("accounts"), token, patience), covered)
+        pages = self._pages(self._endpoint("accounts"), token, count, patience)
+        return documents.accounts([each for page in pages for each in page], covered)
 
     def balance(self, token: str, account_id: str, patience: Patience) -> Figures:
         """What is on an account."""
@@ -90,32 +113,29 @@ class Bank:
         return documents.figures(document(fapi(self._send, call, token, patience)).get("data"))
 
     def transactions(
-        self, token: str, account_id: str, since: date, until: date, patience: Patience, *, current: bool
-    ) -> list[Movement]:
-        """A statement. `current` asks for the last days alone, which may be done more often."""
-        query = urlencode({"fromBookingDate": since.isoformat(), "toBookingDate": until.isoformat()})
-        ending = "transactions-current" if current else "transactions"
-        url = f"{self._account(account_id)}/{ending}?{query}"
-        return documents.movements(self._all_pages(url, token, patience))
+        self, token: str, account_id: str, asked: Period, count: Count, patience: Patience
+    ) -> Iterator[list[Movement]]:
+        """A statement, page by page: what has come is good, whatever becomes of the rest."""
+        since, until = asked.since.isoformat(), asked.until.isoformat()
+        query = urlencode({"fromBookingDate": since, "toBookingDate": until})
+        url = f"{self._account(account_id)}/{asked.endpoint}?{query}"
+        for page in self._pages(url, token, count, patience):
+            yield documents.movements(page)
 
     # --- payments ---
 
     def ask_to_pay(self, data: Mapping[str, Any], key: str, patience: Patience) -> documents.Consent:
         """A payment consent, the same one however often it is asked for under this key."""
-        token = self.oauth.own("payments", patience)
         url = self._endpoint("payments-consents")
-        found = documents.read(
-            documents.Consent, self._signed("POST", url, token, data, patience=patience, key=key)
-        )
+        found = documents.read(documents.Consent, self._own_signed("POST", url, data, patience, key))
         if found.loggedUser != data["loggedUser"] or found.payment != data["payment"]:
             raise Invalid("another payment's consent")
         return found
 
     def payment_consent(self, consent_id: str, patience: Patience) -> documents.Consent:
         """A payment consent as the bank has it."""
-        token = self.oauth.own("payments", patience)
         url = f"{self._endpoint('payments-consents')}/{quote(consent_id, safe=':')}"
-        found = documents.read(documents.Consent, self._signed("GET", url, token, None, patience=patience))
+        found = documents.read(documents.Consent, self._own_signed("GET", url, None, patience))
         if found.consentId != consent_id:
             raise Invalid("another consent")
         return found
@@ -131,18 +151,16 @@ class Bank:
 
     def payment(self, payment_id: str, order: Mapping[str, Any], patience: Patience) -> documents.Payment:
         """A payment as the bank has it."""
-        token = self.oauth.own("payments", patience)
         url = f"{self._endpoint('payments-pix')}/{quote(payment_id, safe='')}"
-        return self._of(self._signed("GET", url, token, None, patience=patience), order)
+        return self._of(self._own_signed("GET", url, None, patience), order)
 
     def cancel(
         self, payment_id: str, order: Mapping[str, Any], cpf: str, patience: Patience
     ) -> documents.Payment:
         """Cancels a payment that waits."""
-        token = self.oauth.own("payments", patience)
         url = f"{self._endpoint('payments-pix')}/{quote(payment_id, safe='')}"
         data = {"status": "CANC", "cancellation": {"cancelledBy": logged_user(cpf)}}
-        return self._of(self._signed("PATCH", url, token, data, patience=patience), order)
+        return self._of(self._own_signed("PATCH", url, data, patience), order)
 
     def _of(self, content: object, order: Mapping[str, Any]) -> documents.Payment:
         """The payment in an answer, which must be the one that was ordered."""
@@ -169,32 +187,49 @@ class Bank:
     def _account(self, account_id: str) -> str:
         return f"{self._endpoint('accounts')}/{quote(account_id, safe='')}"
 
-    def _own(self, scope: str, call: Call, patience: Patience) -> Any:
-        """An answer to us alone. A token that the bank has forgotten is asked for anew, once."""
+    def _as_ourselves(self, scope: str, ask: Callable[[str], T], patience: Patience) -> T:
+        """What `ask` reads with our own token. One that the bank has forgotten is asked for anew, once."""
         try:
-            return fapi(self._send, call, self.oauth.own(scope, patience), patience)
+            return ask(self.oauth.own(scope, patience))
         except BankRefused as refused:
             if refused.status != 401:
                 raise
         self.oauth.forget_own()
-        return fapi(self._send, call, self.oauth.own(scope, patience), patience)
+        return ask(self.oauth.own(scope, patience))
+
+    def _own(self, scope: str, call: Call, patience: Patience) -> Answer:
+        return self._as_ourselves(scope, lambda token: fapi(self._send, call, token, patience), patience)
 
     def _own_json(self, scope: str, call: Call, patience: Patience) -> dict[str, Any]:
         return document(self._own(scope, call, patience))
 
-    def _all_pages(self, url: str, token: str, patience: Patience) -> list[object]:
-        """Every page of a list. The next one is asked for by number: a link could lead anywhere."""
-        found: list[object] = []
+    def _own_signed(
+        self, method: str, url: str, data: object, patience: Patience, key: str | None = None
+    ) -> Any:
+        return self._as_ourselves(
+            "payments",
+            lambda token: self._signed(method, url, token, data, patience=patience, key=key),
+            patience,
+        )
+
+    def _pages(self, url: str, token: str, count: Count, patience: Patience) -> Iterator[list[object]]:
+        """Every page of a list. The next one is asked for by number: a link could lead anywhere. It counts as
+        a call of its own unless the bank gave a key to go on with (accounts 2, `pagination-key`)."""
+        key: str | None = None
         for page in range(1, MOST_PAGES + 1):
-            query = urlencode({"page": page, "page-size": PAGE_SIZE})
+            if key is None:
+                count()
+            asked: dict[str, str | int] = {"page": page, "page-size": PAGE_SIZE}
+            query = urlencode(asked if key is None else {**asked, "pagination-key": key})
             separator = "&" if "?" in url else "?"
             answer = document(fapi(self._send, Call("GET", f"{url}{separator}{query}"), token, patience))
             data, links = answer.get("data"), answer.get("links")
             if not isinstance(data, list) or not isinstance(links, dict):
                 raise Invalid("page")
-            found += data
+            yield data
             if not data or not links.get("next"):
-                return found
+                return
+            key = _pagination_key(links["next"])
         raise Invalid("a list without an end")
 
     def _signed(
@@ -238,6 +273,21 @@ class Bank:
         if not good:
             raise Invalid("a signed message for somebody else, or from another time")
         return claims.get("data")
+
+
+def _pagination_key(link: object) -> str | None:
+    found = parse_qs(urlsplit(link).query).get("pagination-key") if isinstance(link, str) else None
+    return found[0] if found and len(found[0]) <= LONGEST_KEY else None
+
+
+def check_permissions(found: documents.Consent, asked: frozenset[str]) -> None:
+    """A bank may leave out groups that it does not have, but no part of one. Raises `Invalid`."""
+    try:
+        complete(found.permissions)
+    except IncompletePermissions as error:
+        raise Invalid("part of a group of permissions") from error
+    if not found.permissions <= asked:
+        raise Invalid("permissions that nobody asked for")
 
 
 def logged_user(cpf: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from apps.open_finance.keys import Ourselves
 from apps.open_finance.oauth import Clients, OAuth
 
 MOST_AT_ONCE = 12
-"""Calls to one bank at a time for what can be read: a bank that hangs holds no more threads than that."""
+"""Statements, and balances, read from one bank at a time: one that hangs holds no more threads than that."""
 
 
 class UnknownBank(Exception):  # noqa: N818

@@ -24,8 +24,13 @@ class Callbacks:
     def take(self, returned: Returned) -> Link | Initiation:
         """The link or the payment that this answers. Raises `CallbackRefused`, and what banks raise."""
         pending = self._store.take(returned.state)
-        if pending is None or self._now().timestamp() >= pending.expires_at:
+        if pending is None:
             raise CallbackRefused("state")
+        if self._now().timestamp() >= pending.expires_at:
+            # A payment's consent ends by itself, and no order is sent; one to read would last for months.
+            if pending.kind == "link" and (link := self._links.store.link(pending.about)) is not None:
+                self._links.late(link)
+            raise CallbackRefused("too late")
         if pending.kind == "payment":
             return self._initiations.finish(pending.about, pending.asked, returned)
         return self._links.finish(pending.about, pending.asked, returned)

@@ -79,10 +79,11 @@ def fapi(send: Send, call: Call, token: str, patience: Patience) -> Answer:
     interaction = str(uuid.uuid4())
     headers = {"Authorization": f"Bearer {token}", INTERACTION: interaction, **call.headers}
     answer = _sent(send, Call(call.method, call.url, headers, call.body), patience)
-    if answer.status >= 400:
-        raise BankRefused(answer.status, _code(answer))
+    # A no counts no more than a yes unless it answers this call: one 404 ends a link.
     if answer.headers.get(INTERACTION) != interaction:
         raise Invalid("the interaction id is missing or another call's")
+    if answer.status >= 400:
+        raise BankRefused(answer.status, _code(answer))
     return answer
 
 

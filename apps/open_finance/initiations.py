@@ -17,14 +17,19 @@ from apps.open_finance.banks import Banks
 from apps.open_finance.calls import BankRefused, BankSilent, Patience
 from apps.open_finance.consent import AUTHORISE_PAYMENT_WITHIN, CONSUME_PAYMENT_WITHIN, Link
 from apps.open_finance.documents import Invalid
+from apps.open_finance.due import DueLooks
 from apps.open_finance.links import CallbackRefused, KeyReused, Links, Returned, accepted
-from apps.open_finance.oauth import Authorisation, Tokens
+from apps.open_finance.oauth import Authorisation
 from apps.open_finance.payment import BRASILIA, FURTHEST_DAYS, MEANING, Creditor, Initiation
 from apps.open_finance.store import OpenFinanceStore, Pending
 from apps.pix import end_to_end_id
 
 SECONDS = 6.0
 LOOK_SECONDS = 3.0
+FIRST_LOOK = timedelta(seconds=5)
+"""How long after the user's yes the follower looks for the first time, at the earliest."""
+KEEP_TOKENS = timedelta(days=1)
+"""An order can be sent for an hour; what became of it may be asked with the same order a little longer."""
 SCOPE = "openid consent:{} payments"
 _INITIATIONS = uuid.UUID("6d1f0a52-8a0b-5d6e-9c7a-30a1c7a9b403")
 
@@ -70,9 +75,17 @@ class Initiations:
     """Payments from linked accounts. `cnpj` is ours, `now` the time in UTC."""
 
     def __init__(
-        self, store: OpenFinanceStore, banks: Banks, links: Links, cnpj: str, now: Callable[[], datetime]
+        self,
+        store: OpenFinanceStore,
+        due: DueLooks,
+        banks: Banks,
+        links: Links,
+        *,
+        cnpj: str,
+        now: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._due = due
         self._banks = banks
         self._links = links
         self._cnpj = cnpj
@@ -110,27 +123,42 @@ class Initiations:
             reason = "access_denied" if returned.error else type(error).__name__
             self._store.change_initiation(replace(found, status="REJECTED", reason=reason), was=found)
             raise
-        self._store.keep_tokens(initiation_id, tokens)
-        agreed = replace(found, status="PROCESSING", authorised_at=self._now(), authorisation_url=None)
+        now = self._now()
+        self._store.keep_tokens(initiation_id, tokens, now + KEEP_TOKENS)
+        agreed = replace(found, status="PROCESSING", authorised_at=now, authorisation_url=None)
+        # First, so that no yes is forgotten, whatever happens to this process next.
+        self._due.plan(agreed, now + FIRST_LOOK)
         if not self._store.change_initiation(agreed, was=found):
             raise CallbackRefused("the payment does not wait any more")
-        return self._tried(agreed, bank, tokens, patience)
+        try:
+            return self._looked_at(agreed, bank, patience)
+        except (BankRefused, BankSilent, Invalid) as error:
+            # It may stand. Whoever looks next asks again with the same key.
+            _log.warning("what became of an order is not known", extra={"error": type(error).__name__})
+            return agreed
 
     def of(self, owner: str) -> list[Initiation]:
         """Somebody's initiations as last seen, oldest first."""
         return [each.at(self._now()) for each in self._store.initiations_of(owner)]
 
+    def stored(self, initiation_id: str) -> Initiation | None:
+        """An initiation as last seen."""
+        found = self._store.initiation(initiation_id)
+        return found.at(self._now()) if found is not None else None
+
+    def look(self, initiation: Initiation) -> Initiation:
+        """An authorised initiation as its bank has it now. Raises what banks raise."""
+        return self._looked_at(initiation, self._banks.find(initiation.bank_id), Patience.of(LOOK_SECONDS))
+
     def owned(self, owner: str, initiation_id: str) -> Initiation | None:
         """One of somebody's initiations, as its bank has it now if the bank says."""
-        found = self._store.initiation(initiation_id)
+        found = self.stored(initiation_id)
         if found is None or found.owner != owner:
             return None
-        found = found.at(self._now())
         if found.final or found.authorised_at is None:
             return found
-        patience = Patience.of(LOOK_SECONDS)
         try:
-            return self._looked_at(found, self._banks.find(found.bank_id), patience)
+            return self.look(found)
         except (BankRefused, BankSilent, Invalid) as error:
             _log.warning("a payment could not be looked at", extra={"error": type(error).__name__})
             return found
@@ -212,33 +240,33 @@ class Initiations:
         return waiting
 
     def _looked_at(self, initiation: Initiation, bank: Bank, patience: Patience) -> Initiation:
-        if initiation.payment_id is None:
-            tokens = self._store.tokens(initiation.initiation_id)
-            assert tokens is not None, "tokens are kept before the user's yes is"
-            if tokens.expires_at <= self._now().timestamp() and tokens.refresh is not None:
-                tokens = bank.oauth.refreshed(tokens.refresh, patience)
-                self._store.keep_tokens(initiation.initiation_id, tokens)
-            return self._tried(initiation, bank, tokens, patience)
         order = initiation.order(self._cnpj)
-        return self._kept(initiation, bank.payment(initiation.payment_id, order, patience))
-
-    def _tried(self, initiation: Initiation, bank: Bank, tokens: Tokens, patience: Patience) -> Initiation:
-        """The payment ordered, again if need be: the same order under the same key."""
-        order = initiation.order(self._cnpj)
+        if initiation.payment_id is not None:
+            return self._kept(initiation, bank.payment(initiation.payment_id, order, patience))
         try:
-            return self._kept(
-                initiation, bank.pay(tokens.access, order, initiation.bank_key("payment"), patience)
-            )
-        except (BankSilent, Invalid) as error:
-            # It may stand. Whoever looks next asks again with the same key.
-            _log.warning("what became of an order is not known", extra={"error": type(error).__name__})
-            return initiation
+            token = self._token(initiation, bank, patience)
+            # Again if need be: the same order under the same key.
+            return self._kept(initiation, bank.pay(token, order, initiation.bank_key("payment"), patience))
         except BankRefused as refused:
             if not self._decided(refused, initiation, bank, patience):
                 return initiation
             ended = replace(initiation, status="REJECTED", reason=refused.code)
-            self._store.change_initiation(ended, was=initiation)
+            if self._store.change_initiation(ended, was=initiation):
+                self._forget(initiation)
             return ended
+
+    def _token(self, initiation: Initiation, bank: Bank, patience: Patience) -> str:
+        """The token that an order needs. A refusal of one says nothing of the order."""
+        tokens = self._store.tokens(initiation.initiation_id)
+        if tokens is None:
+            raise BankRefused(401, "no_token")
+        if tokens.expires_at <= self._now().timestamp() and tokens.refresh is not None:
+            try:
+                tokens = bank.oauth.refreshed(tokens.refresh, patience)
+            except BankRefused as refused:
+                raise BankRefused(401, refused.code) from refused
+            self._store.keep_tokens(initiation.initiation_id, tokens, self._now() + KEEP_TOKENS)
+        return tokens.access
 
     def _decided(self, refused: BankRefused, initiation: Initiation, bank: Bank, patience: Patience) -> bool:
         """Whether a refusal means that this order was not carried out and never will be.
@@ -263,9 +291,14 @@ class Initiations:
         if changed != initiation and not self._store.change_initiation(changed, was=initiation):
             return self._store.initiation(initiation.initiation_id) or changed
         if changed.final:
-            self._store.forget_tokens(initiation.initiation_id)
+            self._forget(initiation)
         if changed.status == "SETTLED":
             # Whoever looks next wants to see the money moved, on either side of it.
             for link in self._links.of(changed.owner):
                 self._store.outdate(link.link_id)
         return changed
+
+    def _forget(self, initiation: Initiation) -> None:
+        """What only an initiation needs that is not final."""
+        self._store.forget_tokens(initiation.initiation_id)
+        self._due.drop(initiation.initiation_id)

@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from apps.open_finance import payment
 from apps.open_finance.access import Access, LinkEnded
-from apps.open_finance.bank import Bank
+from apps.open_finance.bank import Bank, check_permissions
 from apps.open_finance.banks import Banks
 from apps.open_finance.calls import BankRefused, BankSilent, Patience
 from apps.open_finance.consent import AUTHORISE_LINK_WITHIN, LONGEST, Link, LinkedAccount
@@ -111,6 +112,8 @@ class Links:
         """The link after its user came back. Raises `CallbackRefused`: then nothing is linked."""
         link = self.store.link(link_id)
         if link is None or link.at(self._now()).status != "AWAITING_AUTHORISATION":
+            if link is not None:
+                self.late(link)
             raise CallbackRefused("the link does not wait")
         bank = self.banks.find(link.bank_id)
         patience = Patience.of(FINISH_SECONDS)
@@ -122,21 +125,36 @@ class Links:
             # The code is spent and the state too: this link can never become anything.
             self._end(link, bank, "access_denied" if returned.error else type(error).__name__)
             raise
-        self.store.keep_tokens(link_id, tokens)
+        self.store.keep_tokens(link_id, tokens, link.expires_at)
         for each in active.accounts:
             self.store.place_account(each, active)
         if not self.store.change_link(active, was="AWAITING_AUTHORISATION"):
+            self.store.forget(active)
+            self._revoked_at(bank, link)
             raise CallbackRefused("the link does not wait any more")
         return active
 
+    def late(self, link: Link) -> None:
+        """Ends a consent whose user came back when nobody waited any more: it may have been given in time."""
+        if link.status == "AWAITING_AUTHORISATION":
+            self._end(link, self.banks.find(link.bank_id), "too_late")
+
     def of(self, owner: str) -> list[Link]:
         """Somebody's links as they stand now, oldest first."""
-        return [each.at(self._now()) for each in self.store.links_of(owner)]
+        return [self.now(each) for each in self.store.links_of(owner)]
 
     def owned(self, owner: str, link_id: str) -> Link | None:
         """One of somebody's links."""
         found = self.store.link(link_id)
-        return found.at(self._now()) if found is not None and found.owner == owner else None
+        return self.now(found) if found is not None and found.owner == owner else None
+
+    def now(self, link: Link) -> Link:
+        """The link as it stands now. Whoever sees first that its consent is over deletes what it let us have;
+        the table's TTL does so where nobody looks."""
+        seen = link.at(self._now())
+        if (link.status, seen.status) == ("ACTIVE", "EXPIRED") and self.store.change_link(seen, was="ACTIVE"):
+            self.store.forget(link)
+        return seen
 
     def revoke(self, link: Link) -> None:
         """Ends a link: first at the bank, so that it is never open there and closed here. Raises what banks
@@ -151,7 +169,10 @@ class Links:
             self.store.forget(stored)
 
     def look_after(self, link: Link) -> Link:
-        """The link after asking its bank whether it still stands; as it was when the bank is silent."""
+        """The link after asking its bank whether it still stands; as it was when the bank is silent, or was
+        asked a moment ago."""
+        if not self._access.may_check(link):
+            return link
         try:
             self._access.check(link, self.banks.find(link.bank_id), Patience.of(REVOKE_SECONDS))
         except LinkEnded:
@@ -169,10 +190,12 @@ class Links:
 
     def _activated(self, link: Link, bank: Bank, tokens: Tokens, patience: Patience) -> Link:
         consent = bank.consent(link.consent_id, patience)
-        if consent.status != "AUTHORISED" or not consent.permissions <= link.permissions:
+        if consent.status != "AUTHORISED":
             raise Invalid("the consent is not authorised")
-        covered = bank.resources(tokens.access, patience)
-        accounts = bank.accounts(tokens.access, covered, patience)
+        check_permissions(consent, link.permissions)
+        counted = partial(self._access.count, link)
+        covered = bank.resources(tokens.access, partial(counted, "resources"), patience)
+        accounts = bank.accounts(tokens.access, covered, partial(counted, "accounts"), patience)
         return replace(
             link,
             status="ACTIVE",
@@ -184,6 +207,10 @@ class Links:
     def _end(self, link: Link, bank: Bank, reason: str) -> None:
         ended = replace(link, status="REJECTED", reason=reason, authorisation_url=None)
         self.store.change_link(ended, was="AWAITING_AUTHORISATION")
+        self._revoked_at(bank, link)
+
+    @staticmethod
+    def _revoked_at(bank: Bank, link: Link) -> None:
         try:
             bank.revoke(link.consent_id, Patience.of(REVOKE_SECONDS))
         except (BankRefused, BankSilent, Invalid) as error:

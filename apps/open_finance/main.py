@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -23,6 +24,8 @@ from apps.open_finance.banks import Banks, UnknownBank
 from apps.open_finance.callbacks import Callbacks
 from apps.open_finance.calls import BankRefused, BankSilent
 from apps.open_finance.documents import Invalid
+from apps.open_finance.due import DueLooks
+from apps.open_finance.follower import Follower
 from apps.open_finance.holder import api as holder_api
 from apps.open_finance.holder import customer_api
 from apps.open_finance.holder.accounts import HeldAccounts
@@ -108,15 +111,16 @@ class World:
 
 
 def built(config: OpenFinanceSettings, our_keys: OurKeys, world: World) -> FastAPI:
-    """The application."""
+    """The application. Its `follower` is for `main` to start."""
     client, now = world.client, world.now
     store = OpenFinanceStore(client, config.table_consents, our_keys.sealer())
     us = Ourselves(our_keys, our_keys.signer(), config.public_url.rstrip("/") + CALLBACK)
     directory = Directory(world.send, config.participants_url, time.monotonic)
     banks = Banks(directory, world.send, us, store, lambda: now().timestamp())
-    access = Access(store, now)
+    access = Access(store, config.fresh_seconds, now)
     links = Links(store, Customers(client, config.table_accounts), banks, access, now)
-    initiations = Initiations(store, banks, links, our_keys.cnpj, now)
+    due = DueLooks(client, config.table_consents)
+    initiations = Initiations(store, due, banks, links, cnpj=our_keys.cnpj, now=now)
     pace = Pace(config.bank_deadline_ms / 1000, config.fresh_seconds)
     balances = LinkedBalances(store, banks, access, pace, now)
     statements = LinkedStatements(store, banks, access, pace, now)
@@ -136,6 +140,7 @@ def built(config: OpenFinanceSettings, our_keys: OurKeys, world: World) -> FastA
         state={
             "service": OpenFinanceService(links, balances, statements, initiations, callbacks, payees, now),
             "holder": holder,
+            "follower": Follower(due, initiations, now),
         },
         verifier=world.verifier,
         close=[close],
@@ -173,7 +178,10 @@ def main() -> None:
         Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids),
         lambda: datetime.now(UTC),
     )
-    service.serve(built(config, our_keys, world), config.host, config.port)
+    app = built(config, our_keys, world)
+    app.state.follower.start()
+    with closing(app.state.follower):
+        service.serve(app, config.host, config.port)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ key and bound to its item; only ids, times and states are readable.
 
 import hashlib
 import json
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -42,6 +43,15 @@ class Known:
 
     figures: Figures
     asked_at: float
+
+
+@dataclass(frozen=True)
+class KnownDays:
+    """How far a statement is known: its last days were read at `at`, in seconds since 1970, and of the days
+    up to `missing_until` some transactions may be missing."""
+
+    at: float | None
+    missing_until: date | None
 
 
 class OpenFinanceStore:
@@ -142,7 +152,8 @@ class OpenFinanceStore:
     def place_account(self, account: LinkedAccount, link: Link) -> None:
         """Remembers which link an account came by."""
         item = key(f"ACCOUNT#{account.account_id}", "LINK")
-        self._put(item | attributes({"link_id": link.link_id, "subject": link.owner}))
+        values = {"link_id": link.link_id, "subject": link.owner, **_ends(link.expires_at)}
+        self._put(item | attributes(values))
 
     def link_of_account(self, account_id: str) -> Link | None:
         """The link that an account came by."""
@@ -153,10 +164,11 @@ class OpenFinanceStore:
         """The tokens of a link or of an initiation."""
         return self._tokens_of(self._get(key(f"LINK#{link_id}", "TOKENS")))
 
-    def keep_tokens(self, link_id: str, tokens: Tokens) -> None:
-        """Keeps tokens."""
-        place = f"LINK#{link_id}"
-        self._put(key(place, "TOKENS") | self._sealed(f"{place}#TOKENS", asdict(tokens)))
+    def keep_tokens(self, about: str, tokens: Tokens, until: datetime) -> None:
+        """Keeps the tokens of a link or of an initiation, until what they are for is over."""
+        place = f"LINK#{about}"
+        item = key(place, "TOKENS") | attributes(_ends(until))
+        self._put(item | self._sealed(f"{place}#TOKENS", asdict(tokens)))
 
     def forget_tokens(self, about: str) -> None:
         """Deletes tokens that are of no use any more."""
@@ -184,12 +196,12 @@ class OpenFinanceStore:
             for item in self._partition(f"LINK#{link.link_id}", "FIGURES#")
         }
 
-    def keep_figures(self, link_id: str, account_id: str, known: Known) -> None:
+    def keep_figures(self, link: Link, account_id: str, known: Known) -> None:
         """Keeps what was read just now, unless something newer is there."""
-        place, sort = f"LINK#{link_id}", f"FIGURES#{account_id}"
+        place, sort = f"LINK#{link.link_id}", f"FIGURES#{account_id}"
         figures = {**asdict(known.figures), "as_of": iso(known.figures.as_of)}
         item = key(place, sort) | self._sealed(f"{place}#{sort}", figures)
-        item |= attributes({"asked_at": iso(_moment(known.asked_at))})
+        item |= attributes({"asked_at": iso(_moment(known.asked_at)), **_ends(link.expires_at)})
         try:
             self._put(
                 item,
@@ -235,21 +247,53 @@ class OpenFinanceStore:
             return False
         return True
 
+    def may_look(self, link_id: str, now: float, fresh_seconds: float, ttl: int) -> bool:
+        """Notes that a consent is asked for now; false when it was less than so many seconds ago."""
+        try:
+            dynamo.write(
+                self._client.update_item,
+                TableName=self._table,
+                Key=key(f"LINK#{link_id}", "CALLS#consent"),
+                UpdateExpression="SET asked_at = :now, #ttl = :ttl",
+                ConditionExpression="attribute_not_exists(asked_at) OR asked_at <= :old",
+                ExpressionAttributeNames={"#ttl": "ttl"},
+                ExpressionAttributeValues={
+                    ":now": text(iso(_moment(now))),
+                    ":old": text(iso(_moment(now - fresh_seconds))),
+                    ":ttl": {"N": str(ttl)},
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
+
     # --- statements ---
 
-    def read_at(self, link_id: str, account_id: str) -> float | None:
-        """When a statement was last read from the bank, in seconds since 1970."""
+    def known(self, link_id: str, account_id: str) -> KnownDays:
+        """How far a statement is known."""
         item = self._get(key(f"LINK#{link_id}", f"READ#{account_id}"))
-        return datetime.fromisoformat(item["at"]["S"]).timestamp() if item else None
+        if item is None:
+            return KnownDays(None, None)
+        missing = item["missing_until"]["S"] if "missing_until" in item else None
+        return KnownDays(
+            datetime.fromisoformat(item["at"]["S"]).timestamp(),
+            date.fromisoformat(missing) if missing is not None else None,
+        )
 
-    def keep_movements(self, link_id: str, account_id: str, found: Sequence[Movement], at: float) -> None:
+    def keep_known(self, link: Link, account_id: str, at: float, missing_until: date | None) -> None:
+        """Keeps how far a statement is known."""
+        missing = missing_until.isoformat() if missing_until is not None else None
+        item = key(f"LINK#{link.link_id}", f"READ#{account_id}") | attributes(_ends(link.expires_at))
+        self._put(item | attributes({"at": iso(_moment(at)), "missing_until": missing}))
+
+    def keep_movements(self, link: Link, account_id: str, found: Sequence[Movement]) -> None:
         """Keeps what a statement has, each transaction once however often it is read."""
         for each in found:
             place = f"MOV#{account_id}"
             sort = f"{iso(each.at)}#{each.transaction_id}"
             content = {**asdict(each), "at": iso(each.at)}
-            self._put(key(place, sort) | self._sealed(f"{place}#{sort}", content))
-        self._put(key(f"LINK#{link_id}", f"READ#{account_id}") | attributes({"at": iso(_moment(at))}))
+            item = key(place, sort) | attributes(_ends(link.expires_at))
+            self._put(item | self._sealed(f"{place}#{sort}", content))
 
     def movements(
         self, account_id: str, below: str | None, since: str, limit: int
@@ -450,6 +494,11 @@ class Customers:
 def _state_place(state: str) -> str:
     """A state is a secret: only its digest is a key."""
     return "STATE#" + hashlib.sha256(state.encode()).hexdigest()
+
+
+def _ends(moment: datetime) -> dict[str, str | int | None]:
+    """What a consent let us have is no longer ours after its end; the table's TTL sees to that."""
+    return {"ttl": math.ceil(moment.timestamp())}
 
 
 def _moment(seconds: float) -> datetime:

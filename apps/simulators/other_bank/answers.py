@@ -35,27 +35,32 @@ def error_body(refused: Refused, now: datetime) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an answer is: its URL without a query, and the page that was asked for."""
+    """Where an answer is: its URL without a query, and the page that was asked for. With `key` the list's
+    further pages are not counted as calls."""
 
     url: str
     page: int
     size: int
     query: tuple[tuple[str, str], ...] = ()
+    key: str | None = None
 
     def link(self, page: int) -> str:
         """The URL of a page of the same list."""
-        asked = [pair for pair in self.query if pair[0] not in {"page", "page-size"}]
-        return f"{self.url}?{urlencode([*asked, ('page', str(page)), ('page-size', str(self.size))])}"
+        asked = [pair for pair in self.query if pair[0] not in {"page", "page-size", "pagination-key"}]
+        asked += [("page", str(page)), ("page-size", str(self.size))]
+        if self.key is not None:
+            asked.append(("pagination-key", self.key))
+        return f"{self.url}?{urlencode(asked)}"
 
 
-def place(url: str, query: Sequence[tuple[str, str]], largest: int) -> Place:
+def place(url: str, query: Sequence[tuple[str, str]], largest: int, key: str | None = None) -> Place:
     """The page that a query asks for. Raises `Refused`."""
     asked = dict(query)
     page = _positive(asked.get("page", "1"), "page")
     size = _positive(asked.get("page-size", str(DEFAULT_PAGE_SIZE)), "page-size")
     if size > MAX_PAGE_SIZE:
         raise Refused(422, "PARAMETRO_INVALIDO", f"page-size may be {MAX_PAGE_SIZE}.")
-    return Place(url, page, min(size, largest), tuple(query))
+    return Place(url, page, min(size, largest), tuple(query), key)
 
 
 def one(data: Any, url: str, now: datetime) -> dict[str, Any]:

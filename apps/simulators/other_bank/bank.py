@@ -1,5 +1,6 @@
 """One bank: its people, its consents and payments, its authorisation server, and what goes wrong at it."""
 
+import hashlib
 import json
 import re
 import secrets
@@ -74,6 +75,7 @@ class Bank:
         self._settled = settled
         self._settle = settle
         self._seen: set[str] = set()
+        self._page_secret = secrets.token_hex()
         self._answered: dict[tuple[str, str], tuple[str, str]] = {}
 
     @property
@@ -97,11 +99,20 @@ class Bank:
             raise Refused(403, "NAO_PERMITIDO", "The access token is for something else.")
         return token
 
-    def reader(self, header: str | None, permission: str, endpoint: str) -> Consent:
-        """The authorised data consent behind a request to read, within its limits. Raises `Refused`."""
+    def page_key(self, path: str) -> str:
+        """What proves that a first page of this list was asked for."""
+        return hashlib.sha256(f"{self._page_secret} {path}".encode()).hexdigest()
+
+    def reader(
+        self, header: str | None, permission: str, endpoint: str, *, leads_on: bool = False
+    ) -> Consent:
+        """The authorised data consent behind a request to read, within its limits. What `leads_on` from a
+        page that was counted is not. Raises `Refused`."""
         consent = self._authorised(self.bearer(header, "accounts"))
         if permission not in consent.permissions:
             raise Refused(403, "NAO_PERMITIDO", f"The consent does not cover {permission}.")
+        if leads_on:
+            return consent
         month = self.clock.now().strftime("%Y%m")
         place = (consent.consent_id, endpoint, month)
         self.calls[place] += 1

@@ -9,8 +9,9 @@ Steps = tuple[Literal["RCVD", "PDNG", "ACCP", "ACPD", "ACSC"], ...]
 
 class Brand(BaseModel):
     """One bank. `decimals` is how it writes money, `largest_page` the most that it gives at once,
-    `pushed_requests` whether it takes authorisation requests by PAR alone, `steps` the way of a payment and
-    `step_seconds` how long it stays on each."""
+    `pagination_keys` whether the further pages of a list are free of its monthly limit, `pushed_requests`
+    whether it takes authorisation requests by PAR alone, `steps` the way of a payment and `step_seconds` how
+    long it stays on each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,6 +23,7 @@ class Brand(BaseModel):
     organisation_id: str
     decimals: Literal[2, 4] = 2
     largest_page: Annotated[int, Field(ge=1, le=1000)] = 1000
+    pagination_keys: bool = True
     pushed_requests: bool = True
     steps: Steps = ("RCVD", "ACCP", "ACPD", "ACSC")
     step_seconds: Annotated[float, Field(ge=0)] = 0.2
@@ -45,6 +47,7 @@ USUAL = (
         organisation_id="5f1d2b34-0d5e-4a52-9a0d-0c6f6a2d0102",
         decimals=4,
         largest_page=3,
+        pagination_keys=False,
         pushed_requests=False,
         steps=("RCVD", "PDNG", "ACCP", "ACPD", "ACSC"),
     ),

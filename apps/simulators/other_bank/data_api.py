@@ -12,7 +12,16 @@ from apps.simulators.other_bank.clock import fine_stamp, stamp
 from apps.simulators.other_bank.consents import Consent
 from apps.simulators.other_bank.customers import Account, Movement
 from apps.simulators.other_bank.payments import BRASILIA
-from apps.simulators.other_bank.requests import BankDep, BodyDep, answer, authorization, document, page, url
+from apps.simulators.other_bank.requests import (
+    BankDep,
+    BodyDep,
+    answer,
+    authorization,
+    document,
+    leads_on,
+    page,
+    url,
+)
 
 CONSENTS = "/{brand}/open-banking/consents/v3/consents"
 ACCOUNTS = "/{brand}/open-banking/accounts/v2/accounts"
@@ -64,7 +73,9 @@ def extend_consent(request: Request, consent_id: str, bank: BankDep, body: BodyD
 @router.get("/{brand}/open-banking/resources/v3/resources")
 def list_resources(request: Request, bank: BankDep) -> Response:
     """What the consent covers."""
-    consent = bank.reader(authorization(request), "RESOURCES_READ", "resources")
+    consent = bank.reader(
+        authorization(request), "RESOURCES_READ", "resources", leads_on=leads_on(request, bank)
+    )
     found = [{"resourceId": each, "type": "ACCOUNT", "status": "AVAILABLE"} for each in consent.accounts]
     return answer(listed(found, page(request, bank), bank.clock.now()))
 
@@ -72,7 +83,9 @@ def list_resources(request: Request, bank: BankDep) -> Response:
 @router.get(ACCOUNTS)
 def list_accounts(request: Request, bank: BankDep) -> Response:
     """The accounts that the consent covers."""
-    consent = bank.reader(authorization(request), "ACCOUNTS_READ", "accounts")
+    consent = bank.reader(
+        authorization(request), "ACCOUNTS_READ", "accounts", leads_on=leads_on(request, bank)
+    )
     wanted = request.query_params.get("accountType")
     found = [_listed(bank, each) for each in bank.listed(consent) if wanted in {None, each.type}]
     return answer(listed(found, page(request, bank), bank.clock.now()))
@@ -164,7 +177,8 @@ def _own(request: Request, consent_id: str, bank: Bank) -> Consent:
 
 
 def _account(request: Request, account_id: str, bank: Bank, permission: str, endpoint: str) -> Account:
-    consent = bank.reader(authorization(request), permission, f"{endpoint} {account_id}")
+    place = f"{endpoint} {account_id}"
+    consent = bank.reader(authorization(request), permission, place, leads_on=leads_on(request, bank))
     return bank.account(consent, account_id)
 
 

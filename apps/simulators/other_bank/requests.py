@@ -69,7 +69,15 @@ def url(request: Request) -> str:
 
 def page(request: Request, bank: Bank) -> Place:
     """The page that this request asks for. Raises `Refused`."""
-    return place(url(request), request.query_params.multi_items(), bank.brand.largest_page)
+    key = bank.page_key(request.url.path) if bank.brand.pagination_keys else None
+    return place(url(request), request.query_params.multi_items(), bank.brand.largest_page, key)
+
+
+def leads_on(request: Request, bank: Bank) -> bool:
+    """Whether this asks for a further page of a list under the key that its first page gave."""
+    key = request.query_params.get("pagination-key")
+    first = request.query_params.get("page", "1") == "1"
+    return bank.brand.pagination_keys and not first and key == bank.page_key(request.url.path)
 
 
 def answer(content: object, status: int = 200) -> Response:

@@ -396,6 +396,7 @@ def test_a_linked_accounts_statement_has_the_same_shape(
         "kind": "debit",
         "description": "Café",
         "amount_cents": 77,
+        "currency": "USD",
         "at": "2026-11-25T12:00:00Z",
     }
     told = {"entries": [entry], "cursor": "next", "stale": True, "as_of": "2026-11-25T12:00:00Z"}
@@ -406,6 +407,7 @@ def test_a_linked_accounts_statement_has_the_same_shape(
     shown = body["entries"][0]
     own = get(client, f"/accounts/{history(client, store)}/entries").json()
     assert shown.keys() == own["entries"][0].keys()
+    assert (shown["currency"], own["entries"][0]["currency"]) == ("USD", "BRL")
     assert (shown["kind"], shown["amount_cents"], shown["reference"], shown["seq"]) == (
         "debit",
         77,

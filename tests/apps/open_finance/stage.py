@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
+from fastapi import FastAPI
 from httpx2 import Response
 from starlette.testclient import TestClient
 
 from apps.kit.outbound import Answer, Call, NoAnswer, Send
 from apps.open_finance import keys
+from apps.open_finance.follower import Follower
 from apps.open_finance.keys import OurKeys
 from apps.open_finance.main import OpenFinanceSettings, World, built
 from apps.simulators.other_bank import app as simulator
@@ -39,7 +41,7 @@ BANKS_URL = "http://banks.test"
 DICT_URL = "http://dict-key.test"
 PUBLIC_URL = "https://api.gobanking.test"
 CPFS = {ANA: "52998224725", BETO: "11144477735"}
-IPE, JATOBA, CAJU = (each.organisation_id for each in USUAL[:3])
+IPE, JATOBA, CAJU, AROEIRA = (each.organisation_id for each in USUAL[:4])
 SLUGS = {each.organisation_id: each.slug for each in USUAL}
 START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 
@@ -208,6 +210,12 @@ class Stage:
         link: dict[str, Any] = self.get(f"/links/{started['link_id']}", subject).json()
         assert link["status"] == "ACTIVE", link
         return link
+
+    def follow(self) -> None:
+        """A round of the follower, which no test starts."""
+        app = cast("FastAPI", self.api.app)
+        follower: Follower = app.state.follower
+        follower.once()
 
     def consent_of(self, bank_id: str = IPE, place: int = -1) -> Any:
         """A consent as the bank has it, the last one unless another place is given."""

@@ -1,12 +1,15 @@
 """All balances at once: nobody waits for a slow bank, no failure hides a figure, no limit is broken."""
 
+import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from apps.kit.outbound import Answer, Call
 from apps.open_finance.access import MONTHLY_CALLS
+from apps.open_finance.banks import MOST_AT_ONCE
 from apps.simulators.other_bank.faults import Fault, FaultPlan
 from tests.apps.open_finance.stage import CAJU, CPFS, IPE, JATOBA, START, Stage, staged
 from tests.apps.serving import ANA
@@ -54,6 +57,18 @@ def test_a_bank_that_hangs_delays_nobody_beyond_the_deadline_and_shows_its_last_
         assert [each["stale"] for each in found["Jatobá Pagamentos"]] == [True, True]
         assert found["Jatobá Pagamentos"][0]["as_of"] == START.isoformat().replace("+00:00", "Z")
         assert not any(each["stale"] for each in found["Banco Ipê"] + found["Caju Bank"])
+
+
+def test_a_bank_with_many_accounts_is_asked_for_all_of_them_in_time(stage: Stage) -> None:
+    accounts = stage.bank(IPE).customers[CPFS[ANA]].accounts
+    for number in range(MOST_AT_ONCE):
+        accounts.append(replace(accounts[0], account_id=f"account-{number}", number=f"{20_000_000 + number}"))
+    stage.linked(IPE)
+    stage.wire.holds.add("/balances")
+    threading.Timer(1, stage.wire.let_go.set).start()
+    found = seen(stage)["Banco Ipê"]
+    assert len(found) > MOST_AT_ONCE
+    assert not any(each["stale"] for each in found)
 
 
 FAILURES = {

@@ -157,14 +157,41 @@ def test_a_used_consent_after_a_lost_answer_is_no_refusal(stage: Stage) -> None:
     assert spent(stage) == 5_000
 
 
-@pytest.mark.parametrize(
-    ("minutes", "status"), [(4, "AWAITING_AUTHORISATION"), (5, "EXPIRED")], ids=["in time", "too late"]
-)
-def test_five_minutes_are_all_that_there_is_to_authorise(stage: Stage, minutes: int, status: str) -> None:
+def test_five_minutes_are_all_that_there_is_to_authorise(stage: Stage) -> None:
     initiation = asked(stage)
-    stage.time.skip(minutes=minutes)
-    assert looked_at(stage, initiation)["status"] == status
-    assert stage.bank(IPE).payments == {}
+    location = stage.browser.agree(initiation["authorisation_url"], CPFS[ANA], first_only=True)
+    stage.time.skip(minutes=4, seconds=59)
+    assert looked_at(stage, initiation)["status"] == "AWAITING_AUTHORISATION"
+    stage.time.skip(seconds=1)
+    assert looked_at(stage, initiation)["status"] == "EXPIRED"
+    before = len(stage.wire.calls)
+    problem(stage.come_back(location), 400, "callback_refused")
+    stage.follow()
+    assert len(stage.wire.calls) == before
+    assert (stage.bank(IPE).payments, spent(stage)) == ({}, 0)
+    assert looked_at(stage, initiation)["status"] == "EXPIRED"
+
+
+def test_a_bank_that_forgot_our_own_token_is_asked_with_a_new_one(stage: Stage) -> None:
+    own = stage.bank(IPE).oauth._access
+
+    def forget() -> None:
+        for text in [text for text, each in own.items() if each.consent_id is None]:
+            del own[text]
+
+    wish = body(stage.linked())
+    stage.post("/payment-initiations", wish)
+    forget()
+    answer = stage.post("/payment-initiations", wish)
+    assert answer.status_code == 201, answer.text
+    stage.bank(IPE).faults.plan(FaultPlan(lies={"stuck"}))
+    agreed(stage, answer.json())
+    stage.time.skip(seconds=1)
+    forget()
+    assert looked_at(stage, answer.json())["bank_status"] == "PDNG"
+    forget()
+    path = f"/payment-initiations/{answer.json()['payment_initiation_id']}"
+    assert stage.delete(path).json()["status"] == "CANCELLED"
 
 
 def test_an_hour_after_the_yes_an_order_that_was_never_taken_ends(stage: Stage) -> None:
@@ -246,6 +273,25 @@ def test_too_little_money_is_refused_by_the_bank(stage: Stage) -> None:
     assert agreed(stage, initiation).json()["status"] == "REJECTED"
     assert looked_at(stage, initiation)["reason"] == "SALDO_INSUFICIENTE"
     assert spent(stage) == 0
+
+
+@pytest.mark.parametrize("interaction", ["missing", "changed"])
+def test_a_refusal_without_our_interaction_id_decides_nothing(stage: Stage, interaction: str) -> None:
+    initiation = asked(stage)
+
+    def bend(call: Call, answer: Answer) -> Answer:
+        if call.method != "POST" or "/pix/payments" not in call.url:
+            return answer
+        headers = {} if interaction == "missing" else {"x-fapi-interaction-id": "another call's"}
+        return Answer(422, headers, b'{"errors":[{"code":"SALDO_INSUFICIENTE"}]}')
+
+    stage.wire.bend = bend
+    assert agreed(stage, initiation).json()["status"] == "PROCESSING"
+    stage.wire.bend = lambda _, answer: answer
+    assert looked_at(stage, initiation)["bank_status"] == "RCVD"
+    stage.time.skip(seconds=5)
+    assert looked_at(stage, initiation)["status"] == "SETTLED"
+    assert spent(stage) == 5_000
 
 
 def test_what_a_bank_refuses_to_be_asked_for_is_a_rejected_initiation_whenever_it_is_asked(

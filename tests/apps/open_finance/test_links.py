@@ -22,7 +22,7 @@ def nothing_linked(stage: Stage, subject: str = ANA) -> None:
         "EXPIRED",
     }
     kept = {item["sk"]["S"].partition("#")[0] for item in stage.items()}
-    assert kept <= {"CLIENT", "LINK", "STATE"}
+    assert kept <= {"CLIENT", "LINK", "STATE", "CALLS"}
     assert [item for item in stage.items() if item["pk"]["S"].startswith("ACCOUNT#")] == []
     assert stage.get("/linked-accounts", subject).json() == {"accounts": []}
 
@@ -175,6 +175,18 @@ def test_an_answer_after_an_hour_finds_nobody_waiting(stage: Stage) -> None:
     assert stage.consent_of().status == "REJECTED"
 
 
+def test_a_yes_in_time_that_comes_back_too_late_links_nothing_and_ends_at_the_bank(stage: Stage) -> None:
+    started = stage.started()
+    location = stage.browser.agree(started["authorisation_url"], CPFS[ANA])
+    stage.time.skip(minutes=60)
+    assert stage.consent_of().status == "AUTHORISED"
+    problem(stage.come_back(location), 400, "callback_refused")
+    nothing_linked(stage)
+    assert not any(b"grant_type=authorization_code" in (each.body or b"") for each in stage.wire.calls)
+    assert stage.consent_of().status == "REJECTED"
+    problem(stage.come_back(location), 400, "callback_refused")
+
+
 @pytest.mark.parametrize(
     ("lie", "status", "code"),
     [
@@ -193,6 +205,42 @@ def test_a_bank_that_lies_is_not_believed_and_its_consent_is_ended(
     problem(stage.come_back(location), status, code)
     nothing_linked(stage)
     assert stage.consent_of().status == "REJECTED"
+
+
+def granting(permissions: list[str], status: str) -> Callable[[Call, Answer], Answer]:
+    """A bank whose consents in this state have these permissions."""
+
+    def bend(call: Call, answer: Answer) -> Answer:
+        if "/consents/v3/consents" not in call.url or call.method == "DELETE":
+            return answer
+        document = json.loads(answer.body)
+        if document["data"]["status"] == status:
+            document["data"]["permissions"] = permissions
+        return Answer(answer.status, answer.headers, json.dumps(document).encode())
+
+    return bend
+
+
+PARTS = [["ACCOUNTS_READ"], [], ["ACCOUNTS_READ", "RESOURCES_READ"], [*BALANCES, "LOANS_READ"]]
+
+
+@pytest.mark.parametrize("permissions", PARTS, ids=["one", "none", "no figures", "one too many"])
+@pytest.mark.parametrize("when", ["AWAITING_AUTHORISATION", "AUTHORISED"])
+def test_a_bank_that_grants_part_of_a_group_is_not_linked(
+    stage: Stage, permissions: list[str], when: str
+) -> None:
+    stage.wire.bend = granting(permissions, when)
+    if when == "AWAITING_AUTHORISATION":
+        problem(stage.post("/links", {"bank": IPE}), 502, "bank_answer_invalid")
+    else:
+        location = stage.browser.agree(stage.started()["authorisation_url"], CPFS[ANA])
+        problem(stage.come_back(location), 502, "bank_answer_invalid")
+    nothing_linked(stage)
+
+
+def test_a_bank_may_leave_out_a_whole_group(stage: Stage) -> None:
+    stage.wire.bend = granting(BALANCES, "AUTHORISED")
+    assert stage.linked()["permissions"] == sorted(BALANCES)
 
 
 @pytest.mark.parametrize("interaction", ["missing", "changed"])
@@ -273,6 +321,36 @@ def test_a_link_is_not_closed_here_while_its_bank_does_not_answer(stage: Stage) 
     assert stage.get(f"/links/{link['link_id']}").json()["status"] == "ACTIVE"
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "ended"),
+    [
+        (422, "CONSENTIMENTO_EM_STATUS_REJEITADO", True),
+        (404, "NAO_ENCONTRADO", True),
+        (422, "ERRO_NAO_MAPEADO", False),
+        (400, "CONSENTIMENTO_EM_STATUS_REJEITADO", False),
+        (403, "NAO_PERMITIDO", False),
+    ],
+)
+def test_only_a_consent_that_has_ended_counts_as_revoked(
+    stage: Stage, status: int, code: str, *, ended: bool
+) -> None:
+    link = stage.linked()
+
+    def bend(call: Call, answer: Answer) -> Answer:
+        if call.method != "DELETE":
+            return answer
+        return Answer(status, answer.headers, json.dumps({"errors": [{"code": code}]}).encode())
+
+    stage.wire.bend = bend
+    answer = stage.delete(f"/links/{link['link_id']}")
+    if ended:
+        assert answer.status_code == 204
+    else:
+        assert problem(answer, 409, "bank_refused")["bank_code"] == code
+    found = stage.get("/links").json()["links"][0]["status"]
+    assert found == ("REVOKED" if ended else "ACTIVE")
+
+
 @pytest.mark.parametrize("look", ["link", "balances"])
 def test_revoking_there_ends_the_link_here(stage: Stage, look: str) -> None:
     link = stage.linked()
@@ -285,6 +363,34 @@ def test_revoking_there_ends_the_link_here(stage: Stage, look: str) -> None:
     assert (ended["status"], ended["reason"]) == ("REVOKED", "CUSTOMER_MANUALLY_REVOKED")
     assert stage.get("/linked-accounts").json() == {"accounts": []}
     assert not [item for item in stage.items() if item["sk"]["S"] == "TOKENS"]
+
+
+@pytest.mark.parametrize("interaction", [None, "00000000-0000-4000-8000-000000000000"])
+def test_a_no_without_our_interaction_id_ends_no_link(stage: Stage, interaction: str | None) -> None:
+    link = stage.linked()
+    headers = {} if interaction is None else {"x-fapi-interaction-id": interaction}
+
+    def bend(call: Call, answer: Answer) -> Answer:
+        if "/consents/v3/consents/" not in call.url:
+            return answer
+        return Answer(404, headers, b'{"errors":[{"code":"NAO_ENCONTRADO"}]}')
+
+    stage.wire.bend = bend
+    assert stage.get(f"/links/{link['link_id']}").json()["status"] == "ACTIVE"
+    assert [item for item in stage.items() if item["sk"]["S"] == "TOKENS"]
+
+
+def test_a_consent_is_asked_for_seldom_however_often_its_link_is_looked_at() -> None:
+    with staged(fresh_seconds=60, bank_deadline_ms=30_000) as stage:
+        link = stage.linked()
+        stage.time.skip(seconds=60)
+        before = stage.wire.asked("/consents/v3/consents/")
+        for _ in range(3):
+            assert stage.get(f"/links/{link['link_id']}").json()["status"] == "ACTIVE"
+        assert stage.wire.asked("/consents/v3/consents/") == before + 1
+        stage.browser.client.delete(f"/admin/ipe/consents/{stage.consent_of().consent_id}")
+        stage.time.skip(seconds=60)
+        assert stage.get(f"/links/{link['link_id']}").json()["status"] == "REVOKED"
 
 
 def test_an_access_token_that_is_over_is_refreshed(stage: Stage) -> None:
@@ -350,9 +456,22 @@ def test_a_replayed_code_ends_the_tokens_that_it_gave(stage: Stage) -> None:
     assert not [each for each in bank.oauth._access.values() if each.consent_id is not None]
 
 
-def test_who_links_with_a_consent_for_a_day_has_it_for_a_day() -> None:
+@pytest.mark.parametrize("look", ["/links/{link_id}", "/links", "/linked-accounts/{account}/entries"])
+def test_who_links_with_a_consent_for_a_day_has_it_and_what_it_gave_for_a_day(look: str) -> None:
     with staged(fresh_seconds=0) as stage:
         link = stage.linked(expires_at=(START + timedelta(days=1)).isoformat())
+        stage.get("/linked-accounts")
+        stage.get(f"/linked-accounts/{link['accounts'][0]['account_id']}/entries")
+        own = [item for item in stage.items() if item["sk"]["S"].startswith(("TOKENS", "FIGURES#", "READ#"))]
+        own += [item for item in stage.items() if item["pk"]["S"].startswith(("MOV#", "ACCOUNT#"))]
+        assert len(own) >= 1 + 2 + 1 + 5 + 2
+        assert {item.get("ttl", {}).get("N") for item in own} == {
+            str(int((START + timedelta(days=1)).timestamp()))
+        }
         stage.time.skip(days=1)
+        assert stage.get(look.format(account=link["accounts"][0]["account_id"], **link)).status_code < 500
+        kept = {item["sk"]["S"].partition("#")[0] for item in stage.items()}
+        assert kept <= {"CLIENT", "LINK", "CALLS"}, "the first look deletes them"
+        assert not [item for item in stage.items() if item["pk"]["S"].startswith(("MOV#", "ACCOUNT#"))]
         assert stage.get(f"/links/{link['link_id']}").json()["status"] == "EXPIRED"
         assert stage.get("/linked-accounts").json() == {"accounts": []}

@@ -1,13 +1,15 @@
 """Statements of linked accounts: read seldom, kept, shown in pages, and still there when the bank is not."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from apps.kit.outbound import Answer, Call
 from apps.open_finance.access import MONTHLY_CALLS
 from apps.simulators.other_bank.customers import Movement
 from apps.simulators.other_bank.faults import Fault, FaultPlan
-from tests.apps.open_finance.stage import CPFS, IPE, JATOBA, Stage
+from tests.apps.open_finance.stage import AROEIRA, CPFS, IPE, JATOBA, Stage
 from tests.apps.serving import ANA, problem
 
 
@@ -106,3 +108,92 @@ def test_an_account_whose_link_has_ended_says_so(stage: Stage) -> None:
     account = link["accounts"][0]["account_id"]
     stage.browser.client.delete(f"/admin/ipe/consents/{stage.consent_of().consent_id}")
     problem(stage.get(f"/linked-accounts/{account}/entries"), 409, "link_not_active")
+
+
+def booked(stage: Stage, bank: str, count: int) -> list[int]:
+    """Makes so many movements, one a day from today back; gives their amounts, newest first."""
+    account = stage.bank(bank).customers[CPFS[ANA]].accounts[0]
+    account.movements.clear()
+    for day in range(count):
+        at = stage.time.now() - timedelta(days=day)
+        account.movements.append(Movement(f"tx{day}", False, "Café", "PIX", 100 + day, at))
+    return [100 + day for day in range(count)]
+
+
+def amounts(page: dict[str, Any]) -> list[int]:
+    return [each["amount_cents"] for each in page["entries"]]
+
+
+def calls_counted(stage: Stage, bank: str, endpoint: str) -> int:
+    """The most that the bank has counted for one account and month."""
+    counted = stage.bank(bank).calls.items()
+    return max(number for place, number in counted if place[1].split(" ")[0] == endpoint)
+
+
+def test_where_each_page_counts_what_came_is_shown_and_the_rest_is_read_next_month(stage: Stage) -> None:
+    link = stage.linked(JATOBA)
+    all_of_them = booked(stage, JATOBA, 15)
+    first = entries(stage, link)
+    assert (amounts(first), first["stale"]) == (all_of_them[:12], True)
+    assert calls_counted(stage, JATOBA, "transactions") == 4, "no call is made that the bank would refuse"
+    stage.time.skip(days=1)
+    spend(stage, JATOBA, 77)
+    second = entries(stage, link)
+    assert (amounts(second), second["stale"]) == ([77, *all_of_them[:12]], True)
+    assert second["as_of"] > first["as_of"], "the last days are up to date"
+    stage.time.skip(days=5)
+    third = entries(stage, link)
+    assert (amounts(third), third["stale"]) == ([77, *all_of_them], False)
+    asked = stage.wire.asked("/transactions?")
+    assert stage.wire.calls[-1].url.count("toBookingDate=2026-11-14"), "only what was missing is asked for"
+    entries(stage, link)
+    assert stage.wire.asked("/transactions?") == asked
+    assert calls_counted(stage, JATOBA, "transactions") <= 4
+
+
+def test_where_a_bank_gives_a_key_to_go_on_with_its_further_pages_do_not_count(stage: Stage) -> None:
+    link = stage.linked(AROEIRA)
+    all_of_them = booked(stage, AROEIRA, 120)
+    page = entries(stage, link, "?limit=200")
+    assert (amounts(page), page["stale"]) == (all_of_them, False)
+    assert stage.wire.asked("/transactions?") == 5
+    assert calls_counted(stage, AROEIRA, "transactions") == 1
+
+
+def test_a_bank_that_fails_halfway_has_told_what_it_has_told(stage: Stage) -> None:
+    link = stage.linked(AROEIRA)
+    all_of_them = booked(stage, AROEIRA, 60)
+
+    def bend(call: Call, answer: Answer) -> Answer:
+        return (
+            Answer(503, answer.headers, b"")
+            if "/transactions?" in call.url and "page=2" in call.url
+            else answer
+        )
+
+    stage.wire.bend = bend
+    page = entries(stage, link)
+    assert (amounts(page), page["stale"]) == (all_of_them[:25], True)
+    stage.wire.bend = lambda _, answer: answer
+    page = entries(stage, link, "?limit=200")
+    assert (amounts(page), page["stale"]) == (all_of_them, False)
+
+
+def test_the_last_days_are_shown_when_the_whole_may_not_be_read(stage: Stage) -> None:
+    link = stage.linked(IPE)
+    stage.bank(IPE).faults.plan(FaultPlan(faults=[Fault(path="/transactions", status=503, times=1)]))
+    page = entries(stage, link)
+    assert (amounts(page), page["stale"]) == ([1_250, 8_990], True)
+    assert (amounts(entries(stage, link)), entries(stage, link)["stale"]) == (
+        [1_250, 8_990, 12_345, 120_000, 350_000],
+        False,
+    )
+
+
+def test_a_repeated_call_counts_as_well(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MONTHLY_CALLS, "balances", 1)
+    stage.linked(IPE)
+    stage.bank(IPE).oauth._access.clear()
+    accounts = stage.get("/linked-accounts").json()["accounts"]
+    assert [each["stale"] for each in accounts] == [True, True]
+    assert stage.wire.asked("/balances") == 2, "one for each account, and none for a second try"
