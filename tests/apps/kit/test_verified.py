@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from jose import jwt
 
-from apps.kit import tokens
 from apps.kit.tokens import MAX_TOKEN_BYTES, InvalidToken, Verifier
 from apps.kit.verified import VerifiedTokens
 from tests.apps.signing import CLIENT, ISSUER, Key, bad_tokens, claims, token
@@ -41,7 +40,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(token)
         return decode(token, *arguments, **options)
 
-    monkeypatch.setattr(tokens.jwt, "decode", counted)
+    monkeypatch.setattr(jwt, "decode", counted)
     return seen
 
 
