@@ -14,6 +14,7 @@ import psutil
 import typer
 from rich.table import Column, Table
 
+from apps.catalog import CATALOG
 from environments import operate, plans
 from environments.local import lifecycle, processes
 from environments.local.lifecycle import NotUp, UpFailed
@@ -21,6 +22,8 @@ from environments.local.state import State, home
 from environments.local.supervisor import Options, tail
 from environments.preview import commands as previews
 from environments.terminal import fail, not_up, said, shown
+
+MAX_REPLICAS = 8
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="GO Banking on this machine.")
 operate.join(app)
@@ -40,10 +43,15 @@ def up(
     port: Annotated[int | None, typer.Option(help="The gateway's port, 1 to 65535")] = None,
     kafka: Annotated[str | None, typer.Option(help="`apache`, or HOST:PORT of a broker you have")] = None,
     dynamodb: Annotated[str | None, typer.Option(help="URL of a DynamoDB that you have")] = None,
+    replicas: Annotated[
+        list[str] | None, typer.Option(help="WORKER=N: so many processes of it; may be repeated")
+    ] = None,
 ) -> None:
     """Bring the bank up: emulators, tables, topics, roles, users and every service."""
     state = State(home())
-    options = Options(port=_port(port), kafka=_kafka(kafka), dynamodb=_url(dynamodb))
+    options = Options(
+        port=_port(port), kafka=_kafka(kafka), dynamodb=_url(dynamodb), replicas=_replicas(replicas or [])
+    )
     if state.supervisor() is not None and (description := state.described()) is not None:
         if options != Options():
             fail(f"The bank is up already: {description['gateway_url']}. Take it down first: gobank down.")
@@ -235,6 +243,20 @@ def _url(value: str | None) -> str | None:
     if value is not None and not value.startswith(("http://", "https://")):
         fail(f"--dynamodb '{value}': must be a URL, such as http://127.0.0.1:8000.")
     return value
+
+
+def _replicas(values: list[str]) -> dict[str, int]:
+    workers = sorted(each.name for each in CATALOG.services if each.kind == "worker")
+    replicas: dict[str, int] = {}
+    for value in values:
+        name, _, number = value.partition("=")
+        if name not in workers:
+            # Nobody here spreads the requests that an API would share with another one.
+            fail(f"--replicas '{value}': only a worker can have more than one process: {', '.join(workers)}.")
+        if not number.isdecimal() or not 1 <= int(number) <= MAX_REPLICAS:
+            fail(f"--replicas '{value}': must be WORKER=N with N from 1 to {MAX_REPLICAS}.")
+        replicas[name] = int(number)
+    return replicas
 
 
 def _taken(port: int) -> bool:

@@ -58,7 +58,7 @@ class AccountService:
         return profile
 
 
-def _service(request: Request) -> AccountService:
+async def _service(request: Request) -> AccountService:
     service: AccountService = request.app.state.service
     return service
 

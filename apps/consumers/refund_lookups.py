@@ -23,6 +23,8 @@ from apps.ledger.transfer import ACCEPTED, EVENT_VERSION, HELD, REJECTED, SENT, 
 from apps.pix import lookup_tokens
 
 SECONDS = 5
+REST_SECONDS = 0.5
+"""A bucket that is raised half a second later is noticed by nobody, and most events are not for this."""
 MARK_SECONDS = 30 * 24 * 3600
 """Longer than the topic keeps an event, and than the look-up itself is remembered."""
 
@@ -53,13 +55,11 @@ class Refunds:
 
     def handlers(self) -> dict[str, tuple[int, Callable[[Event], None]]]:
         """What to do with each type of event, up to which version."""
-        return {
-            SENT: (EVENT_VERSION, self.refund),
-            HELD: (EVENT_VERSION, self.let_pass),
-            ACCEPTED: (EVENT_VERSION, self.let_pass),
-            SETTLED: (EVENT_VERSION, self.let_pass),
-            REJECTED: (EVENT_VERSION, self.let_pass),
-        }
+        return {SENT: (EVENT_VERSION, self.refund)}
+
+    def skips(self) -> dict[str, int]:
+        """The types of event that give nothing back, up to which version."""
+        return dict.fromkeys((HELD, ACCEPTED, SETTLED, REJECTED), EVENT_VERSION)
 
     def refund(self, event: Event) -> None:
         """Gives the look-up's tokens back, once. Raises `TryAgain` or `Poison`."""
@@ -72,9 +72,6 @@ class Refunds:
                 self._give_back(end_to_end_id, _credits(lookup))
         except (Unavailable, OutcomeUnknown) as error:
             raise TryAgain(type(error).__name__) from error
-
-    def let_pass(self, event: Event) -> None:
-        """Only sending gives back."""
 
     def _give_back(self, end_to_end_id: str, credits_: tuple[_Credit, ...]) -> None:
         deadline = Deadline.after(SECONDS)
@@ -168,7 +165,14 @@ def main() -> None:
 
     ready: list[Callable[[], None]] = [TableCheck(client, config.table_keys), member]
     with closing(Producer(config)) as producer, working(config, ready) as (stop, beat):
-        worker = Worker(config, refunds.handlers(), producer, beat)
+        worker = Worker(
+            config,
+            refunds.handlers(),
+            producer,
+            beat,
+            skips=refunds.skips(),
+            rest_seconds=REST_SECONDS,
+        )
         joined.append(worker.ready)
         worker.run(stop)
 

@@ -50,12 +50,12 @@ class Sending:
 
     def handlers(self) -> dict[str, tuple[int, Callable[[Event], None]]]:
         """What to do with each type of event that is handled alone, up to which version."""
-        return {
-            SENT: (EVENT_VERSION, self.ask),
-            ACCEPTED: (EVENT_VERSION, self.let_pass),
-            SETTLED: (EVENT_VERSION, self.let_pass),
-            REJECTED: (EVENT_VERSION, self.let_pass),
-        }
+        return {SENT: (EVENT_VERSION, self.ask)}
+
+    def skips(self) -> dict[str, int]:
+        """The types of event that need nothing, up to which version: what is decided, and what another bank
+        pays."""
+        return dict.fromkeys((ACCEPTED, SETTLED, REJECTED), EVENT_VERSION)
 
     def together(self) -> dict[str, tuple[int, Together]]:
         """What to do with all events of a type that a poll brings, up to which version."""
@@ -100,9 +100,6 @@ class Sending:
             raise Poison("no such transfer")
         if found.status == "SENT":
             self._answers.await_all([found], left=False)
-
-    def let_pass(self, event: Event) -> None:
-        """What is decided needs nothing more, and what another bank pays is not ours to send."""
 
 
 def _answer(outcome: Transfer | Exception | None) -> Exception | None:
@@ -156,7 +153,14 @@ def main() -> None:
             member,
         ]
         with working(config, ready) as (stop, beat):
-            worker = Worker(config, sending.handlers(), producer, beat, together=sending.together())
+            worker = Worker(
+                config,
+                sending.handlers(),
+                producer,
+                beat,
+                together=sending.together(),
+                skips=sending.skips(),
+            )
             joined.append(worker.ready)
             worker.run(stop)
 

@@ -81,7 +81,7 @@ class KeyService:
         return tax_id
 
 
-def _service(request: Request) -> KeyService:
+async def _service(request: Request) -> KeyService:
     service: KeyService = request.app.state.service
     return service
 

@@ -1,4 +1,4 @@
-"""Forwards a request to a service and streams the answer back.
+"""Forwards a request to a service and streams the answer back, unless it is all there at once.
 
 Only a GET that found no connection is tried again here; aiohttp itself repeats a GET, once, whose
 connection broke before the answer. A POST goes out once: when it may have reached the service and got no
@@ -79,7 +79,8 @@ class Proxy:
             except (TimeoutError, aiohttp.ClientError) as error:
                 raise _without_answer(request.method) from error
             else:
-                return _Streamed(answer)
+                # Most answers are short and whole already: a stream's machinery would cost more than they do.
+                return await _whole(answer) if answer.content.is_eof() else _Streamed(answer)
 
     async def document(self, service: str, path: str) -> Mapping[str, object]:
         """A JSON document of a service, such as its description."""
@@ -107,12 +108,7 @@ class _Streamed(StreamingResponse):
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         super().__init__(answer.content.iter_chunked(CHUNK_BYTES), answer.status)
         self._answer = answer
-        dropped = _HOP_BY_HOP | {"server", "date"} | _named_in(answer.headers.getall("Connection", []))
-        self.raw_headers = [
-            (name.lower(), value)
-            for name, value in answer.raw_headers
-            if name.decode().lower() not in dropped
-        ]
+        self.raw_headers = _returned(answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends it."""
@@ -120,6 +116,24 @@ class _Streamed(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._answer.release()
+
+
+async def _whole(answer: aiohttp.ClientResponse) -> Response:
+    """A service's answer that is here to its end."""
+    try:
+        response = Response(await answer.read(), answer.status)
+    finally:
+        answer.release()
+    response.raw_headers = _returned(answer)
+    return response
+
+
+def _returned(answer: aiohttp.ClientResponse) -> list[tuple[bytes, bytes]]:
+    """The headers that the client sees: none that belong to the service's connection."""
+    dropped = _HOP_BY_HOP | {"server", "date"} | _named_in(answer.headers.getall("Connection", []))
+    return [
+        (name.lower(), value) for name, value in answer.raw_headers if name.decode().lower() not in dropped
+    ]
 
 
 def _without_answer(method: str) -> Problem:

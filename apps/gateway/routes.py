@@ -87,6 +87,12 @@ STANDARD = tuple(
 """What other institutions ask of us, as Open Finance Brasil describes it and not our own document. Who asks
 is proven to the service, by its own rules: no token of the user pool has a say here."""
 
+_LONG: dict[int, list[tuple[Route, tuple[str, ...]]]] = {}
+"""The routes by how many segments their paths have, each with its template's."""
+for _route in (*ROUTES, *STANDARD):
+    _parts = tuple(_route.template.split("/")[1:])
+    _LONG.setdefault(len(_parts), []).append((_route, _parts))
+
 _SEGMENT = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _URN = re.compile(r"urn:[A-Za-z0-9-]{1,32}:[A-Za-z0-9-]{1,80}")
 
@@ -114,7 +120,7 @@ def find(method: str, raw_path: bytes) -> Found | NotAllowed | None:
     segments = text.split("/")[1:]
     if not text.startswith("/") or not all(_plain(segment) for segment in segments):
         return None
-    matching = [route for route in (*ROUTES, *STANDARD) if _matches(route.template, segments)]
+    matching = [route for route, parts in _LONG.get(len(segments), ()) if _matches(parts, segments)]
     for route in matching:
         if route.method == method:
             return Found(route, "/" + "/".join(quote(segment, safe=":") for segment in segments))
@@ -128,11 +134,8 @@ def _plain(segment: str) -> bool:
     return written is not None and segment.strip(".") != ""
 
 
-def _matches(template: str, segments: list[str]) -> bool:
-    parts = template.split("/")[1:]
-    return len(parts) == len(segments) and all(
-        _fits(part, segment) for part, segment in zip(parts, segments, strict=True)
-    )
+def _matches(parts: tuple[str, ...], segments: list[str]) -> bool:
+    return all(_fits(part, segment) for part, segment in zip(parts, segments, strict=True))
 
 
 def _fits(part: str, segment: str) -> bool:

@@ -15,6 +15,12 @@ MAX_DELAY_SECONDS = 60.0
 CONNECT_TIMEOUT_MS = 5_000
 FETCH_BYTES = 64 * 1024
 """Of a partition, about a hundred events: what a poll gives is handled before the next one."""
+FETCH_WAIT_MS = 500
+BLIND_FETCH_WAIT_MS = 50
+"""Where a fetch that waits is not woken by a record: all of this passes before the record is seen."""
+QUIET_AFTER_SECONDS = 2.0
+QUIET_REST_SECONDS = 0.15
+"""A fetch costs some milliseconds of CPU, here and at the broker, twenty times a second where it is blind."""
 ALL_FETCHED = 1_000_000
 """Records that a poll may give: more than it can have fetched, so that none are left over. A partition
 that is paused with some left over is never fetched again once another one moves (kafka-python 3.0.12)."""
@@ -108,6 +114,35 @@ class Waits:
         return max(10, min(longest, int((min(due) - self._clock()) * 1000)))
 
 
+@dataclass
+class Pace:
+    """How long to rest before the next poll.
+
+    Always `rest` seconds, for whom nobody waits: what comes meanwhile is polled together. And where fetches
+    are `blind`, a while longer once nothing has come for some time; the first record after that waits for it.
+    """
+
+    rest: float
+    blind: bool
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        self.noted()
+
+    def noted(self) -> None:
+        """A record has come."""
+        self._busy_until = self.clock() + QUIET_AFTER_SECONDS
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the next poll is to come back after one blind fetch, for the rest that follows it."""
+        return self.blind and self.clock() >= self._busy_until
+
+    def seconds(self) -> float:
+        """The rest that is due now."""
+        return max(self.rest, QUIET_REST_SECONDS) if self.quiet else self.rest
+
+
 def connected_consumer(settings: KafkaSettings, topic: str) -> Consumer:
     """A member of the settings' group that reads `topic` from where the group is. Raises `KafkaError`."""
     session_ms = settings.kafka_session_timeout_ms
@@ -122,8 +157,7 @@ def connected_consumer(settings: KafkaSettings, topic: str) -> Consumer:
         max_poll_records=ALL_FETCHED,
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_min_bytes=1,
-        # Tansu answers an empty fetch only at the end of this time, also when a record arrives meanwhile.
-        fetch_max_wait_ms=50,
+        fetch_max_wait_ms=FETCH_WAIT_MS if settings.kafka_wakes_fetches else BLIND_FETCH_WAIT_MS,
         session_timeout_ms=session_ms,
         heartbeat_interval_ms=min(3_000, session_ms // 4),
         # Eager: with cooperative assignors Tansu leaves a second member without partitions.

@@ -51,13 +51,17 @@ class ApiSettings(ServiceSettings):
 
 
 class KafkaSettings(JobSettings):
-    """What every program with a topic reads. `topics` gives each catalog name its name on the brokers."""
+    """What every program with a topic reads. `topics` gives each catalog name its name on the brokers.
+
+    `kafka_wakes_fetches`: the brokers answer a fetch that waits once there is a record, as Kafka does.
+    """
 
     kafka_bootstrap: Addresses
     kafka_security: Literal["PLAINTEXT", "SASL_PLAINTEXT", "AWS_MSK_IAM"]
     kafka_username: str | None = None
     kafka_password: str | None = Field(default=None, repr=False)
     kafka_session_timeout_ms: Annotated[int, Field(ge=500)] = 45_000
+    kafka_wakes_fetches: bool = True
     kafka_produces: Names
     kafka_consumes: str | None = None
     kafka_reads: Names = frozenset()

@@ -2,7 +2,8 @@
 
 Every service verifies for itself. The key is chosen by `kid` from the pool's JWKS, the algorithm is ours and
 never the token's, and every claim that must be there is asked for. A signed token stays valid until it
-expires (Cognito cannot take an access token back from those who verify offline), so lifetimes are short.
+expires (Cognito cannot take an access token back from those who verify offline), so lifetimes are short. One
+that was verified is remembered for as long as a second verification would say the same (`kit/verified.py`).
 """
 
 import json
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, NewType
 
 from jose import jwk, jwt
+
+from apps.kit.verified import VerifiedTokens
 
 MAX_TOKEN_BYTES = 8 * 1024
 LEEWAY_SECONDS = 30
@@ -71,6 +74,11 @@ class KeySet:
         self._asked_at = float("-inf")
 
     @property
+    def published(self) -> Mapping[str, Any]:
+        """The keys of the last good set by id: each refresh makes new ones."""
+        return self._keys
+
+    @property
     def loaded(self) -> bool:
         """Whether there ever was a good set."""
         return bool(self._keys)
@@ -125,6 +133,7 @@ class Verifier:
         self._client_ids = frozenset(client_ids)
         self._now = now
         self._keys = KeySet(jwks_url, fetch, clock)
+        self._verified: VerifiedTokens[Caller] = VerifiedTokens()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -144,27 +153,44 @@ class Verifier:
         if not self._keys.loaded:
             raise NoKeys(self._issuer)
 
+    def refresh(self) -> None:
+        """Reads the keys again now."""
+        self._keys.refresh()
+
     def verify(self, token: str) -> Caller:
         """The caller that the token proves. Raises `InvalidToken`, whatever is wrong with it, and `NoKeys`
         while the pool's keys were never read: then nobody knows whether it is."""
         try:
-            return self._caller(self._claims(token))
+            return self._verify(token)
         except (InvalidToken, NoKeys):
             raise
         except Exception as error:
             # python-jose lets TypeError, RecursionError and others out for hostile input.
             raise InvalidToken(type(error).__name__) from error
 
-    def _claims(self, token: str) -> VerifiedClaims:
+    def known(self, token: str) -> Caller | None:
+        """The caller that this very token has proven before and still proves. Waits for nothing."""
+        if len(token) > MAX_TOKEN_BYTES:
+            return None
+        return self._verified.find(token, self._keys.published, self._now())
+
+    def _verify(self, token: str) -> Caller:
         if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2:
             raise InvalidToken("shape")
         header = jwt.get_unverified_header(token)
         kid = header.get("kid")
         if header.get("alg") != ALGORITHM or not isinstance(kid, str) or "crit" in header:
             raise InvalidToken("header")
+        key = self._keys.key(kid)
+        claims = self._claims(token, key)
+        caller = self._caller(claims)
+        self._verified.remember(token, caller, kid=kid, key=key, expires_at=claims["exp"])
+        return caller
+
+    def _claims(self, token: str, key: Any) -> VerifiedClaims:
         claims = jwt.decode(
             token,
-            self._keys.key(kid),
+            key,
             algorithms=[ALGORITHM],
             issuer=self._issuer,
             options={

@@ -1,7 +1,9 @@
 """A Kafka consumer loop that loses nothing: at least once, in order per partition, for idempotent handlers.
 
-Per record there are three ways on:
+Per record there are four ways on:
 - the handler returns: the offset is committed at the end of the poll;
+- its type is one that this worker skips: its body is not even read, and where a poll brought nothing else the
+  offsets are committed once a second, or with the next ones;
 - the record can never be handled (`Poison`, malformed, a type that nobody here knows): it goes to the
   dead-letter topic with its bytes and headers as they are, and only then is its offset committed;
 - anything else (`TryAgain`, an event from a newer version than the handler knows, any other exception):
@@ -27,7 +29,7 @@ from kafka.errors import KafkaError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from apps.kit import logs, metrics
-from apps.kit.consumer import Backoff, Consumer, Waits, connected_consumer
+from apps.kit.consumer import BLIND_FETCH_WAIT_MS, Backoff, Consumer, Pace, Waits, connected_consumer
 from apps.kit.events import Event, Malformed, decode, type_and_version
 from apps.kit.kafka import ForbiddenTopic, Producer, PublishFailed
 from apps.kit.settings import KafkaSettings
@@ -36,6 +38,7 @@ MAX_CONSECUTIVE_DEAD_LETTERS = 25
 POLL_MS = 500
 MAX_RECONNECT_SECONDS = 5.0
 COMMIT_TIMEOUT_MS = 2_000
+SKIPPED_COMMIT_SECONDS = 1.0
 CLOSE_TIMEOUT_MS = 5_000
 
 _log = logging.getLogger(__name__)
@@ -85,12 +88,23 @@ class JointHandler:
     function: Together
 
 
+@dataclass(frozen=True)
+class Skip:
+    """A type of event that needs nothing here, up to the newest version of which that is known."""
+
+    version: int
+
+
 Outcomes = Mapping[tuple[str, int, int], Exception | None]
 """What became of the records that were handled together, by topic, partition and offset."""
 
 
 class Worker:
-    """Reads the one topic that its settings name, as a member of the group that they name."""
+    """Reads the one topic that its settings name, as a member of the group that they name.
+
+    `skips` are types of event that are let pass, up to a version; whoever handles them says when one is
+    malformed. A worker that nobody waits for rests for `rest_seconds` after each poll.
+    """
 
     def __init__(
         self,
@@ -100,6 +114,8 @@ class Worker:
         beat: Callable[[], None],
         *,
         together: Mapping[str, tuple[int, Together]] | None = None,
+        skips: Mapping[str, int] | None = None,
+        rest_seconds: float = 0.0,
         connect: Callable[[], Consumer] | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
@@ -110,7 +126,8 @@ class Worker:
             raise ForbiddenTopic("this service has no dead-letter topic that it may produce to")
         topic = settings.topics[settings.kafka_consumes]
         self._dead_letter_topic = settings.kafka_dead_letter
-        self._handlers: dict[str, Handler | JointHandler] = {
+        self._handlers: dict[str, Handler | JointHandler | Skip] = {
+            **{kind: Skip(version) for kind, version in (skips or {}).items()},
             **{kind: Handler(*handler) for kind, handler in handlers.items()},
             **{kind: JointHandler(*handler) for kind, handler in (together or {}).items()},
         }
@@ -121,6 +138,10 @@ class Worker:
         self._joined = threading.Event()
         self._backoff = Backoff(jitter)
         self._waits = Waits(self._backoff, clock)
+        self._pace = Pace(rest_seconds, not settings.kafka_wakes_fetches, clock)
+        self._uncommitted: dict[Any, Any] = {}
+        self._membership: Any = None
+        self._committed_at = clock()
         self._dead_letters_in_a_row = 0
 
     def ready(self) -> None:
@@ -154,26 +175,41 @@ class Worker:
 
     def _work(self, consumer: Consumer, stop: threading.Event) -> None:
         self._waits.clear()
+        self._uncommitted.clear()
+        self._pace.noted()
         try:
             while not stop.is_set():
                 self._beat()
                 self._waits.resume_what_is_due(consumer)
-                batches = consumer.poll(timeout_ms=self._waits.poll_ms(POLL_MS))
+                batches = consumer.poll(timeout_ms=self._waits.poll_ms(self._poll_ms()))
                 self._note_membership(consumer)
-                outcomes = self._handled_together(batches.values())
-                for partition, records in batches.items():
-                    self._take(consumer, partition, records, outcomes, stop)
+                if batches:
+                    self._pace.noted()
+                    self._take_all(consumer, batches, stop)
+                self._commit_skipped(consumer, SKIPPED_COMMIT_SECONDS)
+                if (rest := self._pace.seconds()) > 0 and self._joined.is_set():
+                    stop.wait(self._waits.poll_ms(int(rest * 1000)) / 1000)
+            self._commit_skipped(consumer, 0.0)
         finally:
             try:
                 consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
             except KafkaError as error:
                 _log.warning("the consumer did not close in time", extra={"error": type(error).__name__})
 
+    def _poll_ms(self) -> int:
+        """How long a poll may take. Only a member may be brief: a join takes longer than one fetch."""
+        return BLIND_FETCH_WAIT_MS if self._pace.quiet and self._joined.is_set() else POLL_MS
+
     def _note_membership(self, consumer: Consumer) -> None:
-        if consumer.group_metadata().state == MemberState.STABLE:
+        membership = consumer.group_metadata()
+        if membership.state == MemberState.STABLE:
             self._joined.set()
         else:
             self._joined.clear()
+        if membership != self._membership:
+            # What was skipped as another member comes again, to whoever has it now, and is committed then.
+            self._membership = membership
+            self._uncommitted.clear()
 
     def _handled_together(self, batches: Iterable[Sequence[Any]]) -> Outcomes:
         """Handles what is to be handled together, up to the first event of each partition that is of a newer
@@ -201,6 +237,24 @@ class Worker:
             outcomes |= zip((key for key, _ in each), answers, strict=True)
         return outcomes
 
+    def _take_all(
+        self, consumer: Consumer, batches: Mapping[Any, Sequence[Any]], stop: threading.Event
+    ) -> None:
+        """Handles what a poll brought, and commits what is done of all partitions at once."""
+        outcomes = self._handled_together(batches.values())
+        done: dict[Any, Any] = {}
+        try:
+            for partition, records in batches.items():
+                if (last := self._take(consumer, partition, records, outcomes, stop)) is not None:
+                    done[partition] = last
+        finally:
+            only_skipped = all(self._skips(each) for records in batches.values() for each in records)
+            self._uncommitted |= done
+            if not only_skipped:
+                self._commit(consumer)
+        if self._dead_letters_in_a_row >= MAX_CONSECUTIVE_DEAD_LETTERS:
+            raise TooManyDeadLetters(f"{self._dead_letters_in_a_row} records in a row")
+
     def _take(
         self,
         consumer: Consumer,
@@ -208,22 +262,19 @@ class Worker:
         records: Sequence[Any],
         outcomes: Outcomes,
         stop: threading.Event,
-    ) -> None:
-        """Handle the records in order up to the first that must wait, and commit what is done."""
+    ) -> Any | None:
+        """Handles the records in order up to the first that must wait; gives the last that is done."""
         done: Any | None = None
-        try:
-            for record in records:
-                if stop.is_set() and _key(record) not in outcomes:
-                    break
-                self._beat()
-                if not self._handled(record, outcomes):
-                    self._waits.hold(consumer, partition, record.offset)
-                    break
-                self._waits.over(partition)
-                done = record
-        finally:
-            if done is not None:
-                self._commit(consumer, partition, done)
+        for record in records:
+            if stop.is_set() and _key(record) not in outcomes:
+                break
+            self._beat()
+            if not self._handled(record, outcomes):
+                self._waits.hold(consumer, partition, record.offset)
+                break
+            self._waits.over(partition)
+            done = record
+        return done
 
     def _handled(self, record: Any, outcomes: Outcomes) -> bool:
         """Whether this record needs no second delivery."""
@@ -247,8 +298,16 @@ class Worker:
         self._dead_letters_in_a_row = 0
         return True
 
+    def _skips(self, record: Any) -> bool:
+        try:
+            return isinstance(self._handler(record), Skip)
+        except (Malformed, Poison, NewerVersion):
+            return False
+
     def _handle(self, record: Any, outcomes: Outcomes) -> None:
         handler = self._handler(record)
+        if isinstance(handler, Skip):
+            return
         if isinstance(handler, Handler):
             event = decode(record.headers, record.value)
             with logs.bound(request_id=event.request_id):
@@ -260,7 +319,7 @@ class Worker:
         elif (error := outcomes[_key(record)]) is not None:
             raise error
 
-    def _handler(self, record: Any) -> Handler | JointHandler:
+    def _handler(self, record: Any) -> Handler | JointHandler | Skip:
         """Who handles this record. Raises `Malformed`, `Poison` or `NewerVersion`."""
         kind, version = type_and_version(record.headers)
         handler = self._handlers.get(kind)
@@ -289,19 +348,31 @@ class Worker:
         self._dead_letters_in_a_row += 1
         return True
 
-    def _commit(self, consumer: Consumer, partition: Any, record: Any) -> None:
-        epoch = -1 if record.leader_epoch is None else record.leader_epoch
+    def _commit_skipped(self, consumer: Consumer, seconds: float) -> None:
+        """Commits what was only skipped, if the last commit was so long ago."""
+        if self._uncommitted and self._clock() - self._committed_at >= seconds:
+            self._commit(consumer)
+
+    def _commit(self, consumer: Consumer) -> None:
+        """Commits all that is done and not committed, of all partitions in one call."""
+        done, self._uncommitted = self._uncommitted, {}
+        if not done:
+            return
+        offsets = {
+            partition: OffsetAndMetadata(
+                record.offset + 1, "", -1 if record.leader_epoch is None else record.leader_epoch
+            )
+            for partition, record in done.items()
+        }
+        self._committed_at = self._clock()
         try:
-            consumer.commit(
-                {partition: OffsetAndMetadata(record.offset + 1, "", epoch)}, timeout_ms=COMMIT_TIMEOUT_MS
-            )
+            consumer.commit(offsets, timeout_ms=COMMIT_TIMEOUT_MS)
         except KafkaError as error:
-            # Whoever has the partition now gets these records again; handlers are idempotent.
+            # Whoever has the partitions now gets these records again; handlers are idempotent.
+            places = [_place(record) for record in done.values()]
             _log.warning(
-                "offsets were not committed", extra={**_place(record), "error": type(error).__name__}
+                "offsets were not committed", extra={"places": places, "error": type(error).__name__}
             )
-        if self._dead_letters_in_a_row >= MAX_CONSECUTIVE_DEAD_LETTERS:
-            raise TooManyDeadLetters(f"{self._dead_letters_in_a_row} records in a row")
 
 
 def _key(record: Any) -> tuple[str, int, int]:

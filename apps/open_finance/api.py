@@ -76,7 +76,7 @@ class OpenFinanceService:
         return found
 
 
-def _service(request: Request) -> OpenFinanceService:
+async def _service(request: Request) -> OpenFinanceService:
     service: OpenFinanceService = request.app.state.service
     return service
 

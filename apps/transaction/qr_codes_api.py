@@ -43,7 +43,7 @@ class QrCodeService:
         self.ledger = ledger
 
 
-def _service(request: Request) -> QrCodeService:
+async def _service(request: Request) -> QrCodeService:
     service: QrCodeService = request.app.state.qr_codes
     return service
 

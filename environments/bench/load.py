@@ -131,6 +131,25 @@ class Clients:
             await self._read_settlements(session, run)
         return run
 
+    async def floor(self, clients: int, seconds: float) -> Run:
+        """What HTTP alone costs: requests that gateway and service take in, verify and answer, without a call
+        to the store. The service refuses a transfer without its key before it looks at anything else."""
+        run = Run()
+        body = {"from_account": str(uuid.uuid4()), "to": {"account": str(uuid.uuid4())}, "amount_cents": 1}
+        started = time.perf_counter()
+        async with await self._session(clients) as session:
+
+            async def work() -> None:
+                while (began := time.perf_counter()) - started < seconds:
+                    async with session.post(f"{self._url}/transfers", json=body) as answer:
+                        document = await answer.json()
+                    assert document["code"] == "idempotency_key_missing", document
+                    run.latencies_ms.append((time.perf_counter() - began) * 1000)
+
+            await asyncio.gather(*(work() for _ in range(clients)))
+            run.seconds = time.perf_counter() - started
+        return run
+
     async def pix(self, accounts: Sequence[str], key: str, clients: int, seconds: float, seed: int) -> Run:
         """One-centavo payments to another bank's customer, by so many clients for so long. Each client waits
         until its payment is decided, as people do, before it pays again; what that took is counted from the

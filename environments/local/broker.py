@@ -29,7 +29,8 @@ class BrokerUnavailable(Exception):  # noqa: N818
 class Broker:
     """One broker on this machine or elsewhere.
 
-    `argv` and `env` (added to the parent's) start it; `credentials` are user and password by service;
+    `argv` and `env` (added to the parent's) start it; `wakes_fetches` as in the services' settings;
+    `credentials` are user and password by service;
     `admin` are the options of kafka-python's admin client; `authorize` puts the catalog's permissions on
     it, where it has any.
     """
@@ -40,6 +41,7 @@ class Broker:
     env: Mapping[str, str] = field(default_factory=dict)
     security: Literal["PLAINTEXT", "SASL_PLAINTEXT"] = "PLAINTEXT"
     session_timeout_ms: int = 10_000
+    wakes_fetches: bool = True
     credentials: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
     admin: Mapping[str, Any] = field(default_factory=dict, repr=False)
     authorize: Callable[[Any, Catalog, Names[str]], None] | None = None
@@ -47,6 +49,8 @@ class Broker:
     def variables(self, service: str) -> dict[str, str]:
         """What `service` is told besides the catalog's own variables: its credentials and its patience."""
         variables = {"KAFKA_SESSION_TIMEOUT_MS": str(self.session_timeout_ms)}
+        if not self.wakes_fetches:
+            variables["KAFKA_WAKES_FETCHES"] = "false"
         if service in self.credentials:
             variables["KAFKA_USERNAME"], variables["KAFKA_PASSWORD"] = self.credentials[service]
         return variables

@@ -67,11 +67,12 @@ class StartFailed(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Options:
-    """What `gobank up` was asked for."""
+    """What `gobank up` was asked for. `replicas` are processes of a worker by its name; else one."""
 
     port: int | None = None
     kafka: str | None = None
     dynamodb: str | None = None
+    replicas: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -180,9 +181,15 @@ class Supervisor:
             except OSError as error:
                 raise StartFailed(f"--port {self.options.port}: {error.strerror}") from error
         for service in self.catalog.services:
-            if service.port is not None and service.name not in ports:
-                ports[service.name] = self._held.take()
+            for name in self._processes(service):
+                if service.port is not None and name not in ports:
+                    ports[name] = self._held.take()
         return ports
+
+    def _processes(self, service: Service) -> list[str]:
+        """What the processes of a service are called: the first as the service, each more with its number."""
+        more = range(2, self.options.replicas.get(service.name, 1) + 1)
+        return [service.name, *(f"{service.name}-{number}" for number in more)]
 
     def _overrides(self) -> dict[str, str]:
         return {
@@ -213,11 +220,14 @@ class Supervisor:
         if service.port is None:
             self._write_job(service, variables)
             return
-        variables["PORT"] = str(names.ports[service.name])
-        log = self.state.logs / f"{service.name}.log"
+        for name in self._processes(service):
+            self._start_process(name, service, {**variables, "PORT": str(names.ports[name])})
+
+    def _start_process(self, name: str, service: Service, variables: Mapping[str, str]) -> None:
+        log = self.state.logs / f"{name}.log"
         log.write_bytes(b"")
         program = Program(service.name, service.module, variables, log, os.environ.get("GOBANK_INSTRUMENT"))
-        self._services[service.name] = Running(
+        self._services[name] = Running(
             program,
             processes.start(program),
             time.monotonic(),

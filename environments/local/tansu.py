@@ -2,7 +2,8 @@
 
 It has no permissions and forgets everything when it ends. Measured with version 0.6: a group's first
 record comes after half its session timeout, in whole seconds, hence the short one here; a client that
-stalls for longer than that loses its partitions.
+stalls for longer than that loses its partitions; and an empty fetch is answered only at the end of its wait,
+also when a record arrives meanwhile.
 """
 
 import importlib
@@ -35,6 +36,7 @@ def prepare(port: int | None = None) -> Broker:
         ),
         env={"RUST_LOG": "warn"},
         session_timeout_ms=SESSION_TIMEOUT_MS,
+        wakes_fetches=False,
     )
 
 

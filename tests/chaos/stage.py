@@ -171,6 +171,7 @@ class Stage:
             "PORT": str(broker.free_port()),
             "DYNAMODB_ENDPOINT": str(described["dynamodb_endpoint"]),
             "KAFKA_SESSION_TIMEOUT_MS": str(tansu.SESSION_TIMEOUT_MS),
+            "KAFKA_WAKES_FETCHES": "false",
             "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
             "AWS_SECRET_ACCESS_KEY": keys["SecretAccessKey"],
             "AWS_SESSION_TOKEN": keys["Token"],

@@ -80,10 +80,11 @@ def added(address: str, places: Places) -> dict[str, str]:
 
 
 def patience(variables: Mapping[str, str], places: Places) -> dict[str, str]:
-    """What the embedded broker needs of whoever has a topic: it is slow to begin with a long session."""
+    """What the embedded broker needs of whoever has a topic: it is slow to begin with a long session, and to
+    answer a fetch that waits."""
     if "KAFKA_BOOTSTRAP" not in variables:
         return {}
-    return {"KAFKA_SESSION_TIMEOUT_MS": str(places.kafka.session_timeout_ms)}
+    return places.kafka.variables("")
 
 
 def mapped(variables: Mapping[str, str], places: Places) -> dict[str, str]:

@@ -228,6 +228,7 @@ class Bank:
             Producer(SEND_SETTINGS, lambda: Producing(self.broker, process)),
             lambda: None,
             together=sending.together(),
+            skips=sending.skips(),
             connect=lambda: Consuming(self.broker, self.broker.sending, process, number),
             clock=self.world.monotonic,
             jitter=self.world.chance.random,

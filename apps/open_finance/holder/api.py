@@ -30,7 +30,7 @@ CONSENTS = "/open-banking/consents/v3/consents"
 ACCOUNTS = "/open-banking/accounts/v2/accounts"
 
 
-def _holder(request: Request) -> Holder:
+async def _holder(request: Request) -> Holder:
     holder: Holder = request.app.state.holder
     return holder
 

@@ -15,7 +15,7 @@ from apps.open_finance.holder.holder import Holder, NotOffered, NotYours
 router = APIRouter(tags=["open finance"])
 
 
-def _holder(request: Request) -> Holder:
+async def _holder(request: Request) -> Holder:
     holder: Holder = request.app.state.holder
     return holder
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from starlette.requests import Request
 
+from apps.gateway import proxy
 from apps.gateway.proxy import Proxy
 from apps.gateway.routes import Found, find
 from apps.kit.problems import Problem
@@ -249,6 +250,21 @@ def test_what_is_not_allowed_never_reaches_a_service(
             )
             assert (status, json.loads(body)["code"], dict(headers).get("allow")) == answer
             assert made.seen == []
+
+    asyncio.run(walk())
+
+
+def test_an_answer_that_is_all_there_needs_no_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "_Streamed", None)
+
+    async def answering(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"short", status=201)
+
+    async def walk() -> None:
+        async with stage(answering) as made:
+            answer = await made.client.get(f"{made.url}/accounts")
+            assert (answer.status, await answer.read()) == (201, b"short")
+            assert answer.headers["Content-Length"] == "5"
 
     asyncio.run(walk())
 

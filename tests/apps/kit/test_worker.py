@@ -3,14 +3,15 @@
 import json
 import threading
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka.errors import CommitFailedError
-from kafka.structs import TopicPartition
+from kafka.structs import MemberState, TopicPartition
 
 from apps.kit import worker as module
-from apps.kit.consumer import Backoff
+from apps.kit.consumer import BLIND_FETCH_WAIT_MS, QUIET_AFTER_SECONDS, QUIET_REST_SECONDS, Backoff
 from apps.kit.events import Event, encode
 from apps.kit.kafka import ForbiddenTopic, Producer
 from apps.kit.settings import KafkaSettings, read
@@ -400,3 +401,226 @@ def test_stopping_commits_all_that_was_handled_together(broker: FakeBroker) -> N
     put(broker, "two")
     joint_worker(broker, together).run(stop)
     assert broker.committed[GROUP, PARTITION] == 2
+
+
+SETTLED = "br.gobanking.transfer.settled"
+
+
+class Committing(FakeConsumer):
+    """Takes note of what each commit says, as offsets by partition."""
+
+    commits: list[dict[int, int]]
+
+    def commit(self, offsets: Any, timeout_ms: int) -> None:
+        super().commit(offsets, timeout_ms)
+        self.commits.append({each.partition: offset.offset for each, offset in offsets.items()})
+
+
+class Time:
+    """A clock that tests move, and what was waited for by it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def skipping_worker(
+    broker: FakeBroker, consumer: FakeConsumer, clock: Callable[[], float], **more: Any
+) -> Worker:
+    """A worker that handles HELD and skips SETTLED."""
+    settings = read(KafkaSettings, ENVIRONMENT | more.pop("environment", {}))
+    return Worker(
+        settings,
+        {HELD: (1, more.pop("handler", lambda event: None))},
+        Producer(settings, broker.producer),
+        lambda: None,
+        skips={SETTLED: 1},
+        connect=lambda: consumer,
+        clock=clock,
+        jitter=lambda: 0.0,
+        **more,
+    )
+
+
+def committing(broker: FakeBroker) -> Committing:
+    consumer = Committing(broker, "local-transfers", GROUP)
+    consumer.commits = []
+    return consumer
+
+
+def put_settled(broker: FakeBroker, value: bytes, version: int = 1, key: bytes = b"k") -> None:
+    event = Event("s", SETTLED, version, "/ledger", "transfer/1", "2026-11-25T03:00:00Z", {"n": 1}, "req-1")
+    broker.append("local-transfers", key, value, encode(event, "transfers", "k").headers)
+
+
+def test_the_body_of_a_skipped_event_is_not_even_read(broker: FakeBroker) -> None:
+    seen: list[str] = []
+    put_settled(broker, b"\xff no JSON")
+    put(broker, "held")
+    subject = skipping_worker(broker, committing(broker), Time(), handler=lambda event: seen.append(event.id))
+    with running(subject):
+        until(lambda: broker.committed.get((GROUP, PARTITION)) == 2)
+    assert seen == ["held"]
+    assert broker.records("local-transfers.dead-letter") == []
+
+
+def test_a_newer_version_of_a_skipped_event_waits(broker: FakeBroker) -> None:
+    put(broker, "held")
+    put_settled(broker, b"{}", version=2)
+    put(broker, "behind")
+    subject = skipping_worker(broker, committing(broker), Time())
+    with running(subject):
+        until(lambda: len(subject._waits) == 1)
+        assert broker.committed[GROUP, PARTITION] == 1
+    assert broker.committed[GROUP, PARTITION] == 1
+
+
+def test_what_was_only_skipped_is_committed_once_a_second(broker: FakeBroker) -> None:
+    clock, consumer = Time(), committing(broker)
+    subject = skipping_worker(broker, consumer, clock)
+    with running(subject):
+        put_settled(broker, b"{}")
+        until(lambda: consumer.positions[PARTITION] == 1)
+        put_settled(broker, b"{}")
+        until(lambda: consumer.positions[PARTITION] == 2)
+        assert consumer.commits == []
+        clock.now += module.SKIPPED_COMMIT_SECONDS
+        until(lambda: consumer.commits == [{0: 2}])
+
+
+def test_what_was_skipped_is_committed_with_what_is_handled_after_it(broker: FakeBroker) -> None:
+    clock, consumer = Time(), committing(broker)
+    with running(skipping_worker(broker, consumer, clock)):
+        put_settled(broker, b"{}")
+        until(lambda: consumer.positions[PARTITION] == 1)
+        put(broker, "held")
+        until(lambda: consumer.commits == [{0: 2}])
+
+
+def test_stopping_commits_what_was_skipped(broker: FakeBroker) -> None:
+    consumer = committing(broker)
+    with running(skipping_worker(broker, consumer, Time())):
+        put_settled(broker, b"{}")
+        until(lambda: consumer.positions[PARTITION] == 1)
+    assert consumer.commits == [{0: 1}]
+
+
+def test_another_membership_commits_nothing_that_was_skipped_before(broker: FakeBroker) -> None:
+    class Rejoining(Committing):
+        generation = 1
+
+        def group_metadata(self) -> Any:
+            return SimpleNamespace(state=MemberState.STABLE, generation_id=self.generation)
+
+    clock = Time()
+    consumer = Rejoining(broker, "local-transfers", GROUP)
+    consumer.commits = []
+    subject = skipping_worker(broker, consumer, clock)
+    with running(subject):
+        put_settled(broker, b"{}")
+        until(lambda: len(subject._uncommitted) == 1)
+        consumer.generation = 2
+        until(lambda: len(subject._uncommitted) == 0)
+        clock.now += module.SKIPPED_COMMIT_SECONDS
+    assert consumer.commits == []
+
+
+def test_one_commit_says_all_partitions_of_a_poll() -> None:
+    broker = FakeBroker({"local-transfers": 2, "local-transfers.dead-letter": 1})
+    event = Event("e", HELD, 1, "/ledger", "transfer/1", "2026-11-25T03:00:00Z", {"n": 1}, "req-1")
+    record = encode(event, "transfers", "k")
+    for key in (b"a", b"b", b"b"):
+        broker.append("local-transfers", key, record.value, record.headers)
+    consumer = committing(broker)
+    with running(skipping_worker(broker, consumer, Time())):
+        until(lambda: len(consumer.commits) > 0)
+    assert sorted(consumer.commits[0].values()) == [1, 2]
+    assert len(consumer.commits) == 1
+
+
+class Resting(threading.Event):
+    """Stops after some rests, and takes note of each."""
+
+    def __init__(self, clock: Time, rests: int) -> None:
+        super().__init__()
+        self.clock, self.left = clock, rests
+        self.rests: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.rests.append(timeout)
+        self.clock.now += timeout
+        self.left -= 1
+        if self.left == 0:
+            self.set()
+        return self.is_set()
+
+
+class Polling(Committing):
+    """Says how long each poll might take, which passes by the clock while nothing comes."""
+
+    clock: Time
+    polls: list[int]
+
+    def poll(self, timeout_ms: int) -> Any:
+        batches = super().poll(0)
+        if not batches:
+            self.clock.now += timeout_ms / 1000
+        self.polls.append(timeout_ms)
+        return batches
+
+
+def polling(broker: FakeBroker, clock: Time) -> Polling:
+    consumer = Polling(broker, "local-transfers", GROUP)
+    consumer.clock, consumer.commits, consumer.polls = clock, [], []
+    return consumer
+
+
+BLIND = {"KAFKA_WAKES_FETCHES": "false"}
+
+
+def test_where_fetches_are_blind_a_quiet_worker_rests_between_brief_polls(broker: FakeBroker) -> None:
+    clock = Time()
+    consumer = polling(broker, clock)
+    stop = Resting(clock, rests=3)
+    skipping_worker(broker, consumer, clock, environment=BLIND).run(stop)
+    quiet = int(QUIET_AFTER_SECONDS * 1000 / module.POLL_MS)
+    assert consumer.polls == [module.POLL_MS] * quiet + [BLIND_FETCH_WAIT_MS] * 2
+    assert stop.rests == pytest.approx([QUIET_REST_SECONDS] * 3)
+
+
+def test_a_record_ends_the_quiet(broker: FakeBroker) -> None:
+    clock = Time()
+    consumer = polling(broker, clock)
+
+    class Interrupted(Resting):
+        def wait(self, timeout: float | None = None) -> bool:
+            if not self.rests:
+                put(broker, "held")
+            return super().wait(timeout)
+
+    stop = Interrupted(clock, rests=2)
+    skipping_worker(broker, consumer, clock, environment=BLIND).run(stop)
+    after = consumer.polls[consumer.polls.index(BLIND_FETCH_WAIT_MS) + 1 :]
+    assert after[:2] == [module.POLL_MS] * 2
+    assert broker.committed[GROUP, PARTITION] == 1
+
+
+def test_where_a_record_wakes_a_fetch_nobody_rests(broker: FakeBroker) -> None:
+    clock = Time()
+    consumer = polling(broker, clock)
+    with running(skipping_worker(broker, consumer, clock)):
+        until(lambda: len(consumer.polls) > 20)
+    assert set(consumer.polls) == {module.POLL_MS}
+
+
+def test_a_worker_that_nobody_waits_for_rests_after_each_poll(broker: FakeBroker) -> None:
+    clock = Time()
+    consumer = polling(broker, clock)
+    stop = Resting(clock, rests=2)
+    put(broker, "held")
+    skipping_worker(broker, consumer, clock, rest_seconds=0.5).run(stop)
+    assert stop.rests == pytest.approx([0.5, 0.5])
+    assert len(consumer.polls) == 2
