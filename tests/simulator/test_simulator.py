@@ -15,6 +15,7 @@ import pytest
 
 from tests.simulator import schedule
 from tests.simulator.mutants import MUTANTS, Mutant
+from tests.simulator.rail_mutants import RAIL_MUTANTS, RailMutant
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = int(os.environ.get("SCHEDULES", "600"))
@@ -45,6 +46,12 @@ def test_no_schedule_breaks_a_promise(first: int) -> None:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.what)
 def test_a_broken_rule_is_caught(mutant: Mutant) -> None:
     assert any(schedule.run(seed, mutant=mutant).violations for seed in range(ENOUGH))
+
+
+@pytest.mark.parametrize("mutant", RAIL_MUTANTS, ids=lambda mutant: mutant.what)
+def test_a_broken_rule_of_the_rail_is_caught_at_what_it_does(mutant: RailMutant) -> None:
+    seeds = range(mutant.first, mutant.first + ENOUGH)
+    assert any(mutant.caught(schedule.run(seed, mutant=mutant).violations) for seed in seeds)
 
 
 def test_a_broken_rule_is_mended_afterwards() -> None:
