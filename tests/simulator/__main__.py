@@ -6,7 +6,10 @@ import sys
 import time
 
 from tests.simulator import schedule
-from tests.simulator.mutants import MUTANTS
+from tests.simulator.mutants import MUTANTS, Mutant
+from tests.simulator.rail_mutants import RAIL_MUTANTS
+
+EVERY: dict[str, Mutant] = {each.what: each for each in (*MUTANTS, *RAIL_MUTANTS)}
 
 
 def main() -> int:
@@ -15,10 +18,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="the one schedule to run; else from 0 on")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--schedules", type=int, default=2_500)
-    parser.add_argument("--mutant", choices=[each.what for each in MUTANTS], help="a rule to break")
+    parser.add_argument("--mutant", choices=list(EVERY), help="a rule to break")
     asked = parser.parse_args()
     logging.disable()
-    mutant = next((each for each in MUTANTS if each.what == asked.mutant), None)
+    mutant = EVERY.get(asked.mutant)
     seeds = [asked.seed] if asked.seed is not None else range(asked.first, asked.first + asked.schedules)
     transfers, began = 0, time.process_time()
     for number, seed in enumerate(seeds, 1):

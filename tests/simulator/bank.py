@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,6 +12,7 @@ from typing import Any
 
 from apps.consumers.pix_answers import Answers
 from apps.consumers.pix_orders import Orders
+from apps.consumers.receive_pix import reception
 from apps.consumers.relay_outbox import Relay
 from apps.consumers.send_pix import Sending
 from apps.consumers.settle_transfers import Settlement
@@ -27,7 +28,7 @@ from apps.ledger.items import Mark
 from apps.ledger.outbox import Outbox
 from apps.ledger.store import Clock, Ledger, Standing, StatusRule
 from apps.ledger.transfer import Transfer
-from apps.pix import end_to_end_id, spi
+from apps.pix import end_to_end_id, incoming, spi
 from apps.pix.spi import UNSIGNED
 from apps.transaction.accounts import HeldAccounts
 from apps.transaction.api import rendered
@@ -35,6 +36,7 @@ from apps.transaction.destination import BankAccount, Destinations
 from apps.transaction.request import SECONDS, GivingBack, KeyReused, Payment, Transfers, Unknown
 from tests.apps.transaction.fake_directory import FakeDirectory, StaticCodes
 from tests.simulator.broker import DEAD_LETTERS, TOPIC, Broker, Consuming, Producing, Reading
+from tests.simulator.elsewhere import MARIA, Elsewhere
 from tests.simulator.patching import replaced
 from tests.simulator.spi import Spi
 from tests.simulator.store import SHARDS, TABLES, Store
@@ -42,7 +44,21 @@ from tests.simulator.world import Killed, Process, Signal, World
 
 ISPB = "99999010"
 LIFETIME = timedelta(minutes=30)
-RULES: Sequence[StatusRule] = (account.block, account.unblock, account.unblock, account.close)
+RULES = ("block", "unblock", "unblock", "close")
+"""Of `apps.ledger.account`, by name: a rule that is broken on purpose is taken as it is then."""
+MISTAKES = frozenset(
+    {
+        "arrivals_contradicted",
+        "arrivals_failed",
+        "arrivals_unmatched",
+        "damaged_records",
+        "messages_unread",
+        "orders_not_written",
+        "promises_stuck",
+        "spi_messages_refused",
+    }
+)
+"""Metrics of what must never be, whatever happens."""
 
 
 def _settings(service: str, **more: str) -> KafkaSettings:
@@ -70,7 +86,7 @@ _CONSUMING = {
 }
 SETTLE_SETTINGS = _settings("settle_transfers", KAFKA_GROUP="settle", **_CONSUMING)
 SEND_SETTINGS = _settings("send_pix", KAFKA_GROUP="send", **_CONSUMING)
-ELSEWHERE = BankAccount("18236120", "0001", "987654321", "TRAN", "31827465026", "Maria da Silva")
+ELSEWHERE = BankAccount(MARIA.ispb, "0001", MARIA.account, "TRAN", MARIA.tax_id, "Maria da Silva")
 """A customer of another bank."""
 
 
@@ -144,7 +160,8 @@ class Service:
 
 @dataclass
 class Bank:
-    """All processes, on one store and one broker. `owners` says whose each account is."""
+    """All processes, on one store and one broker. `owners` says whose each account is; `elsewhere` is another
+    bank."""
 
     world: World
     store: Store
@@ -156,7 +173,12 @@ class Bank:
     services: list[Service] = field(default_factory=list)
     customers: int = 0
 
-    def start(self, services: int, relays: int, sweeps: int) -> None:
+    def __post_init__(self) -> None:
+        held = HeldAccounts(self.store.raw, TABLES.accounts, ISPB)
+        accounts = {each: party for each in self.owners if (party := held.party(each)) is not None}
+        self.elsewhere = Elsewhere(self.spi, accounts, self.largest)
+
+    def start(self, services: int, relays: int, sweeps: int, receivers: int) -> None:
         """Starts every process; one that is killed is started again, as Kubernetes would."""
         for number in range(services):
             self._serve(number)
@@ -168,6 +190,8 @@ class Bank:
             self._keep(f"relay{number}", self._relay)
         for number in range(sweeps):
             self._keep(f"sweep{number}", self._sweep)
+        for number in range(receivers):
+            self._keep(f"receive{number}", self._receive)
 
     def _process(self, name: str, again: Callable[[], None]) -> Process:
         chance = self.world.chance
@@ -234,6 +258,16 @@ class Bank:
             jitter=self.world.chance.random,
         )
         worker.run(stop)
+
+    def _receive(self, process: Process, stop: Any) -> None:
+        reception(
+            self.spi.line(process),
+            self.store.client(process),
+            TABLES,
+            _Watched(self.world, self.store, process),
+            ispb=ISPB,
+            pool=_InTurn(),
+        ).run(stop, lambda: None)
 
     def _relay(self, process: Process, stop: Any) -> None:
         clock = Clock(self.world.clock_of(process), self.world.new_id)
@@ -310,21 +344,29 @@ class Bank:
         return asked
 
     def _return(self, key: str) -> Asked | None:
+        """A return of what somebody here paid, or another bank."""
         chance = self.world.chance
-        paid = [
-            each.wish
+        here = [
+            (each.transfer_id, each.wish.to, each.wish.amount_cents)
             for each in self.asked.values()
-            if isinstance(each.wish, Payment)
-            and isinstance(each.wish.to, str)
-            and self.store.status(each.transfer_id) == "SETTLED"
+            if isinstance(each.wish, Payment) and isinstance(each.wish.to, str)
+        ]
+        came = [
+            (incoming.transfer_id(each.id), each.payee, each.cents)
+            for each in self.spi.orders.values()
+            if each.comes and each.payee is not None and each.returns is None
+        ]
+        paid = [
+            settled
+            for each in (here, came)
+            if (settled := [one for one in each if self.store.status(one[0]) == "SETTLED"])
         ]
         if not paid:
             return None
         # One of the latest, so that several return the same.
-        original = chance.choice(paid[-4:])
-        cents = chance.choice((original.amount_cents, chance.randint(1, original.amount_cents)))
-        subject = self.owners[str(original.to)]
-        return Asked(GivingBack(subject, key, original.transfer_id, cents, "simulated", None))
+        transfer_id, payee, amount = chance.choice(chance.choice(paid)[-4:])
+        cents = chance.choice((amount, chance.randint(1, amount)))
+        return Asked(GivingBack(self.owners[payee], key, transfer_id, cents, "simulated", None))
 
     def _another(self, asked: Asked) -> Asked:
         """Another request under the same key."""
@@ -411,13 +453,22 @@ class Bank:
                 self.world.rest(chance.expovariate(1.0))
                 account_id, rule = chance.choice(list(self.owners)), chance.choice(RULES)
                 if chance.random() < 0.3:
-                    account_id, rule = list(self.owners)[-1], account.close
+                    account_id, rule = list(self.owners)[-1], "close"
+                    self._await_promise(account_id)
+                changed: StatusRule = getattr(account, rule)
                 try:
-                    ledger.change_status(account_id, rule, Deadline.after(SECONDS))
+                    ledger.change_status(account_id, changed, Deadline.after(SECONDS))
                 except (Refusal, Unavailable, OutcomeUnknown):
                     continue
 
         self.world.spawn("operator", act, process)
+
+    def _await_promise(self, account_id: str) -> None:
+        """Waits a while for another bank's money to be on its way: then closing is worst."""
+        for _ in range(self.world.chance.choice((0, 100))):
+            if self.store.promised(account_id):
+                return
+            self.world.rest(0.02)
 
 
 @contextmanager
@@ -436,6 +487,10 @@ def simulated(world: World) -> Iterator[None]:
             world.current.note.e2e = made
         return made
 
+    def emit(name: str, *_: Any, **said: Any) -> None:
+        if name in MISTAKES:
+            world.violated(f"{name}: {said}")
+
     class Threading:
         Lock = staticmethod(threading.Lock)
         Event = staticmethod(world.signal)
@@ -447,7 +502,7 @@ def simulated(world: World) -> Iterator[None]:
             (turns, "threading", Threading),
             (end_to_end_id, "_new", fresh),
             (spi, "new_message_id", lambda ispb: f"M{ispb}{world.chance.getrandbits(92):023x}"),
-            (metrics, "emit", lambda *_, **__: None),
+            (metrics, "emit", emit),
         ):
             stack.enter_context(replaced(owner, name, value))
         yield

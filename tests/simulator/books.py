@@ -11,10 +11,13 @@ from apps.ledger.audit import Auditor
 from apps.ledger.entries import Drift, Entry, fold
 from apps.ledger.items import Mark
 from apps.ledger.store import Clock
-from apps.ledger.transfer import HELD, REJECTED, SENT, SETTLED, Transfer
+from apps.ledger.transfer import ACCEPTED, HELD, REJECTED, SENT, SETTLED, Transfer
+from apps.pix import incoming
 from apps.pix.limits import USUAL
+from tests.simulator import rail_books
 from tests.simulator.bank import Asked, Attempt, Bank
 from tests.simulator.broker import Stored
+from tests.simulator.spi import Spi
 from tests.simulator.store import SHARDS, TABLES, Store
 from tests.simulator.world import Process
 
@@ -53,35 +56,55 @@ def opened(store: Store) -> Books:
     return books
 
 
-def misfits(books: Books) -> Iterator[str]:
-    """What does not fit between balances and transfers: true at every moment."""
-    total, on_hold = Counter[str](), Counter[str]()
-    for each in books.transfers.values():
-        if each.status in {"HELD", "SENT"}:
-            on_hold[each.payer] += each.amount_cents
-        elif each.status == "SETTLED":
-            total[each.payer] -= each.amount_cents
-            total[each.payee] += each.amount_cents
+def misfits(books: Books, spi: Spi) -> Iterator[str]:
+    """What does not fit between balances, transfers and the SPI's record: true at every moment."""
+    sums = _sums(books)
     for account_id, balance in books.balances.items():
-        if balance.on_hold != on_hold[account_id]:
-            yield f"{account_id} has {balance.on_hold} on hold, its held transfers are {on_hold[account_id]}"
-        if balance.total != total[account_id]:
-            yield f"{account_id} has {balance.total}, its transfers add up to {total[account_id]}"
+        said = {
+            "on hold, its held transfers are": balance.on_hold,
+            "waited for, its promises are": balance.pending_credits,
+            "in all, its transfers add up to": balance.total,
+        }
+        for what, cents in said.items():
+            if cents != (added := sums[what][account_id]):
+                yield f"{account_id} has {cents} {what} {added}"
+        if balance.status == "CLOSED" and any(said.values()):
+            yield f"{account_id} is closed and has {list(said.values())}"
         if balance.available < 0 and not is_internal(account_id):
             yield f"{account_id} has {balance.available} available"
     if sum(balance.total for balance in books.balances.values()) != 0:
         yield "the sum of all accounts is not zero"
+    yield from rail_books.money_misfits(books.balances, books.transfers, spi)
+
+
+def _sums(books: Books) -> dict[str, Counter[str]]:
+    """What each account's balance says, as its transfers add up."""
+    total, on_hold, pending = Counter[str](), Counter[str](), Counter[str]()
+    for each in books.transfers.values():
+        if each.status in {"HELD", "SENT"}:
+            on_hold[each.payer] += each.amount_cents
+        elif each.status == "ACCEPTED":
+            pending[each.payee] += each.amount_cents
+        elif each.status == "SETTLED":
+            total[each.payer] -= each.amount_cents
+            total[each.payee] += each.amount_cents
+    return {
+        "on hold, its held transfers are": on_hold,
+        "waited for, its promises are": pending,
+        "in all, its transfers add up to": total,
+    }
 
 
 def final_misfits(bank: Bank, before: Books) -> Iterator[str]:
     """All that does not fit once everything has come to rest. `before` is how the schedule began."""
     books = opened(bank.store)
-    yield from misfits(books)
+    yield from misfits(books, bank.spi)
     yield from _entries(books)
     yield from _returns(books)
     yield from _limits(books)
-    yield from _rail(bank, books)
+    yield from rail_books.order_misfits(books.transfers, bank.spi)
     wished = {each.transfer_id for each in bank.asked.values()} | before.transfers.keys()
+    wished |= {incoming.transfer_id(each.id) for each in bank.spi.orders.values() if each.comes}
     for transfer_id in books.transfers.keys() - wished:
         yield f"nobody asked for {transfer_id}"
     for asked in bank.asked.values():
@@ -141,17 +164,6 @@ def _returns(books: Books) -> Iterator[str]:
             yield f"{each.transfer_id} says that {each.returnable_cents} can be returned"
 
 
-def _rail(bank: Bank, books: Books) -> Iterator[str]:
-    """The SPI has moved exactly the money that the books say it has."""
-    for each in books.transfers.values():
-        order = bank.spi.orders.get(each.end_to_end_id or "")
-        moved = order is not None and order.status == "ACSC"
-        if each.by_spi and moved is not (each.status == "SETTLED"):
-            yield f"{each.transfer_id} is {each.status}, and its money {'has' if moved else 'has not'} moved"
-        if order is not None and each.sent_order != order.message.decode():
-            yield f"{each.transfer_id} left otherwise than it was written down"
-
-
 def _answers(bank: Bank, books: Books, asked: Asked) -> Iterator[str]:
     """What customers were told is how it is."""
     name = asked.transfer_id
@@ -192,7 +204,7 @@ def _events(bank: Bank, transfers: list[Transfer]) -> Iterator[str]:
     for record in (record for log in bank.broker.logs for record in log):
         copies[record.header("ce_subject"), record.header("ce_type")].append(record)
     decided = {"SETTLED": SETTLED, "REJECTED": REJECTED}
-    expected = {(each.transfer_id, HELD) for each in transfers}
+    expected = {(each.transfer_id, ACCEPTED if each.incoming else HELD) for each in transfers}
     expected |= {(each.transfer_id, SENT) for each in transfers if each.message_id is not None}
     expected |= {(each.transfer_id, decided[each.status]) for each in transfers if each.status in decided}
     for transfer_id, kind in copies.keys() - expected:

@@ -20,6 +20,13 @@ from tests.simulator.world import World
 
 OPENED = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 MONTH_END = datetime(2026, 11, 30, 23, 59, 58, tzinfo=UTC)
+CPFS = {
+    "ana": "52998224725",
+    "bruno": "11144477735",
+    "carla": "12345678909",
+    "davi": "98765432100",
+    "elisa": "24681357928",
+}
 DRAIN_SECONDS = 300.0
 """Virtual. Once all faults are over, everything is decided and told within this."""
 
@@ -50,10 +57,10 @@ def _opened() -> tuple[FakeDynamo, dict[str, str]]:
     raw = FakeDynamo(catalog_tables(""), lambda: time().timestamp())
     bank = bank_on(raw, TABLES, time)
     owners: dict[str, str] = {}
-    for number, name in enumerate(("ana", "bruno", "carla", "davi", "elisa")):
-        owners[bank.open(name, f"{number:011d}", name)] = name
+    for name, tax_id in CPFS.items():
+        owners[bank.open(name, tax_id, name)] = name
         bank.settle_all()
-    owners[bank.open("ana", f"{0:011d}", "empty")] = "ana"
+    owners[bank.open("ana", CPFS["ana"], "empty")] = "ana"
     return raw, owners
 
 
@@ -87,14 +94,21 @@ def _play(bank: Bank, chance: random.Random, wishes: int, *, forgets: bool) -> N
     world = bank.world
     before = books.opened(bank.store)
     bank.store.know_totals()
-    bank.start(services=chance.randint(1, 2), relays=chance.randint(1, 2), sweeps=chance.randint(1, 2))
+    bank.start(
+        services=chance.randint(1, 2),
+        relays=chance.randint(1, 2),
+        sweeps=chance.randint(1, 2),
+        receivers=chance.choice((1, 1, 2)),
+    )
     customers = chance.choice((2, 5, 10))
     for number in range(customers):
         bank.customer(f"customer{number}", wishes // customers)
+    for number in range(chance.choice((0, 1, 2))):
+        bank.elsewhere.customer(f"elsewhere{number}", chance.randint(2, 6))
     if chance.random() < 0.5:
         bank.operator(chance.randint(1, 6))
     for happening in _happenings(bank, chance, forgets=forgets):
-        if world.violations or not bank.customers:
+        if world.violations or not (bank.customers or bank.elsewhere.customers):
             break
         world.rest(happening)
     bank.store.chances, lost = store.CALM, bank.broker.memory
@@ -114,7 +128,7 @@ def _happenings(bank: Bank, chance: random.Random, *, forgets: bool) -> Iterator
     for number in range(200):
         yield chance.uniform(0.1, 1.0)
         if number % 3 == 0:
-            for violation in books.misfits(books.opened(bank.store)):
+            for violation in books.misfits(books.opened(bank.store), bank.spi):
                 bank.world.violated(violation)
         if jump is not None and chance.random() < 0.3:
             bank.world.wall += jump
@@ -136,6 +150,8 @@ def _drained(bank: Bank, *, lost: bool) -> Iterator[str]:
             if not asked.decided and not asked.busy:
                 bank.attempt(asked)
         if any(each.busy or not each.decided for each in bank.asked.values()):
+            continue
+        if bank.elsewhere.customers or not bank.spi.at_rest:
             continue
         if bank.customers or bank.store.undecided or bank.store.waiting or bank.store.searching:
             continue
@@ -169,6 +185,9 @@ def _spi_chances(chance: random.Random) -> spi.Chances:
         copies=chance.choice((0.0, 0.5)),
         slow=chance.choice((0.0, 0.3)),
         rejected=chance.choice((0.0, 0.2)),
+        unsaid=chance.choice((0.0, 0.3, 1.0)),
+        twice=chance.choice((0.0, 0.3)),
+        delayed=chance.choice((0.0, 0.3)),
     )
 
 

@@ -57,12 +57,13 @@ CALM = Chances()
 @dataclass
 class Store:
     """Tables that a whole bank shares. `made` says under which end-to-end id each transfer
-    was made."""
+    was made; `decided` hears of each transfer, by id, which status it has got."""
 
     world: World
     raw: FakeDynamo
     chances: Chances = CALM
     made: dict[str, str | None] = field(default_factory=dict)
+    decided: Callable[[str, str], None] = lambda *_: None
     _under_way: dict[tuple[str, ...], str] = field(default_factory=dict)
     _payloads: dict[str, bytes] = field(default_factory=dict)
     _totals: dict[str, int] = field(default_factory=dict)
@@ -82,6 +83,18 @@ class Store:
         """A transfer's status this moment."""
         item = self.raw._rows[TABLES.transactions].get((f"TX#{transfer_id}", items.TRANSFER_SORT))
         return item["status"]["S"] if item is not None and "status" in item else None
+
+    def promised(self, account_id: str) -> bool:
+        """Whether an account waits for money from another bank this moment."""
+        item = self.raw._rows[TABLES.accounts].get((f"ACC#{account_id}", items.BALANCE_SORT))
+        return item is not None and item["pending_credits"]["N"] != "0"
+
+    def made_as(self, end_to_end_id: str) -> Transfer:
+        """The transfer that was made under this id."""
+        (transfer_id,) = (each for each, made in self.made.items() if made == end_to_end_id)
+        found = self.at(transfer_id)
+        assert isinstance(found, Transfer)
+        return found
 
     @property
     def waiting(self) -> int:
@@ -249,6 +262,10 @@ class Store:
                 money = True
                 if on_hold < 0 or (available < 0 and not is_internal(account_id)):
                     self.world.violated(f"{account_id} has {available} available and {on_hold} on hold")
+            elif "Update" in action and ":status" in action["Update"]["ExpressionAttributeValues"]:
+                update = action["Update"]
+                transfer_id = update["Key"]["pk"]["S"].removeprefix("TX#")
+                self.decided(transfer_id, update["ExpressionAttributeValues"][":status"]["S"])
         if money and sum(self._totals.values()) != 0:
             self.world.violated(f"the sum of all accounts is {sum(self._totals.values())}")
 

@@ -17,6 +17,7 @@ import pytest
 from apps.ledger.store import Ledger
 from tests.simulator import schedule
 from tests.simulator.mutants import MUTANTS, Mutant
+from tests.simulator.rail_mutants import RAIL_MUTANTS, RailMutant
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = int(os.environ.get("SCHEDULES", "600"))
@@ -76,6 +77,12 @@ def _caught(mutant: Mutant) -> schedule.Result:
             assert mutant.caught(result.violations), f"caught at something else: {result.violations}"
             return result
     raise AssertionError(f"not caught in {ENOUGH} schedules")
+
+
+@pytest.mark.parametrize("mutant", RAIL_MUTANTS, ids=lambda mutant: mutant.what)
+def test_a_broken_rule_of_the_rail_is_caught_at_what_it_does(mutant: RailMutant) -> None:
+    seeds = range(mutant.first, mutant.first + ENOUGH)
+    assert any(mutant.caught(schedule.run(seed, mutant=mutant).violations) for seed in seeds)
 
 
 def test_a_broken_rule_is_mended_afterwards() -> None:

@@ -71,11 +71,11 @@ class Expressions:
     def _parsed(self, kind: str, parse: Callable[["_Parser"], T]) -> T | None:
         if kind not in self._request:
             return None
-        parsed, used = _parsed(
+        bind, used = _parsed(
             kind, self._request[kind], tuple(self._names.items()), tuple(self._values), parse
         )
         self._unused -= used
-        bound: T = _bound(parsed, self._values)
+        bound: T = bind(self._values)
         return bound
 
 
@@ -113,23 +113,34 @@ def _parsed(
     names: tuple[tuple[str, str], ...],
     values: tuple[str, ...],
     parse: Callable[["_Parser"], Any],
-) -> tuple[Any, frozenset[str]]:
+) -> tuple["_Bind", frozenset[str]]:
     given = _Given(dict(names), values)
     parser = _Parser(given, kind, text)
     parsed = parse(parser)
     parser.end()
-    return parsed, frozenset(given.used)
+    return _binder(parsed) or (lambda _: parsed), frozenset(given.used)
 
 
-def _bound(parsed: Any, values: Mapping[str, Value]) -> Any:
-    """What was parsed, with each value in its place."""
+_Bind = Callable[[Mapping[str, Value]], Any]
+"""Gives what was parsed, with each value in its place."""
+
+
+def _binder(parsed: Any) -> _Bind | None:
+    """Made once per text: looking each time for what has values in it would take most of the time. `None`
+    where nothing has."""
     if isinstance(parsed, Constant):
-        return Constant(values[parsed.value[_OPEN]])
+        token = parsed.value[_OPEN]
+        return lambda values: Constant(values[token])
+    if not isinstance(parsed, tuple) and type(parsed) not in _WITH_VALUES:
+        return None
+    parts = parsed if isinstance(parsed, tuple) else tuple(vars(parsed).values())
+    binders = [(part, _binder(part)) for part in parts]
+    if all(bind is None for _, bind in binders):
+        return None
     if isinstance(parsed, tuple):
-        return tuple(_bound(each, values) for each in parsed)
-    if type(parsed) in _WITH_VALUES:
-        return type(parsed)(*(_bound(each, values) for each in vars(parsed).values()))
-    return parsed
+        return lambda values: tuple([bind(values) if bind else part for part, bind in binders])
+    kind = type(parsed)
+    return lambda values: kind(*[bind(values) if bind else part for part, bind in binders])
 
 
 _WITH_VALUES = {Comparison, BeginsWith, Not, Both, Either, IfNotExists, Assignment, Update}

@@ -47,6 +47,19 @@ def stored_item(item: Item) -> dict[str, Value]:
     return {name: stored(value) for name, value in item.items()}
 
 
+def copied_item(item: Item) -> dict[str, Value]:
+    """A copy of an item that is stored already, so that nothing in it needs to be looked at again."""
+    return {name: _copied(value) for name, value in item.items()}
+
+
+def _copied(value: Value) -> dict[str, Any]:
+    if "M" in value:
+        return {"M": copied_item(value["M"])}
+    if "L" in value:
+        return {"L": [_copied(each) for each in value["L"]]}
+    return {**value}
+
+
 @dataclass(frozen=True)
 class View:
     """Items to be read in an order. `names` are the key attributes that say where a reader stopped."""

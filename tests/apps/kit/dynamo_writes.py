@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.apps.kit.dynamo_conditions import Condition, Invalid, Item, Refused, applied, holds
 from tests.apps.kit.dynamo_parser import Expressions
-from tests.apps.kit.dynamo_tables import EmptyIndexKey, Key, Rows, stored_item
+from tests.apps.kit.dynamo_tables import EmptyIndexKey, Key, Rows, copied_item, stored_item
 
 TableOf = Callable[[str], Rows]
 
@@ -34,7 +34,7 @@ class Write:
     @property
     def told(self) -> dict[str, Any]:
         """The old item, for a caller who asked for it and may not write."""
-        return {"Item": stored_item(self.before)} if self.tells_old and self.before else {}
+        return {"Item": copied_item(self.before)} if self.tells_old and self.before else {}
 
     def after(self) -> Item | None:
         """What will stand there. Raises `Invalid` where the old item does not bear the update."""

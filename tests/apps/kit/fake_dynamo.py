@@ -28,7 +28,7 @@ from tests.apps.kit.dynamo_conditions import (
 )
 from tests.apps.kit.dynamo_parser import Expressions
 from tests.apps.kit.dynamo_requests import check_sendable
-from tests.apps.kit.dynamo_tables import Rows, View, stored_item
+from tests.apps.kit.dynamo_tables import Rows, View, copied_item
 from tests.apps.kit.dynamo_writes import prepared, prepared_action, results
 
 TOKEN_SECONDS = 600
@@ -181,7 +181,7 @@ class FakeDynamo:
         if request.get("Select") != "COUNT":
             answer["Items"] = [_projected(item, projection) for item in kept]
         if len(looked_at) == size:
-            answer["LastEvaluatedKey"] = stored_item(view.stopped_at(looked_at[-1]))
+            answer["LastEvaluatedKey"] = copied_item(view.stopped_at(looked_at[-1]))
         return answer
 
     def _write_alone(self, operation: str, kind: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -218,7 +218,9 @@ class FakeDynamo:
 
 def _projected(item: Item, names: Sequence[str] | None) -> Item:
     """A copy of the item, or of the attributes asked for."""
-    return stored_item({name: item[name] for name in (item if names is None else names) if name in item})
+    if names is None:
+        return copied_item(item)
+    return copied_item({name: item[name] for name in names if name in item})
 
 
 def _client_error(operation: str, refused: Refused) -> ClientError:
