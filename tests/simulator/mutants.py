@@ -260,7 +260,7 @@ MUTANTS = [
         "_fate",
         _timeout_is_failure,
         r"is unavailable, and stands",
-        first=45,
+        first=85,
     ),
     Mutant(
         "token reused for another payload",

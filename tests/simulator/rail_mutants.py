@@ -1,8 +1,7 @@
 """Rules of Pix from other banks, and of returns by the rail, broken on purpose."""
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from apps.consumers.pix_arrivals import ATTEMPT_SECONDS, Arrivals, Verdict, Yes
@@ -15,18 +14,6 @@ from apps.ledger.account import Balance, Posting
 from apps.ledger.incoming import Incoming
 from apps.ledger.transfer import Attempt, Change, Returnable, Transfer
 from tests.simulator.mutants import Mutant
-
-
-@dataclass(frozen=True)
-class RailMutant(Mutant):
-    """One that is caught at its `offence`, soon after the seed `first`."""
-
-    offence: str = ""
-    first: int = 0
-
-    def caught(self, violations: Sequence[str]) -> bool:
-        """Whether these are what this fault does."""
-        return any(re.search(self.offence, each) for each in violations)
 
 
 def _credit_before_accc(real: Callable[..., list[Verdict]]) -> Callable[..., list[Verdict]]:
@@ -94,22 +81,22 @@ def _return_takes_nothing(real: Callable[..., Change]) -> Callable[..., Change]:
 
 
 RAIL_MUTANTS = [
-    RailMutant(
+    Mutant(
         "credit before ACCC",
         Arrivals,
         "_verdicts",
         _credit_before_accc,
         "is SETTLED, and its money has not moved",
     ),
-    RailMutant(
+    Mutant(
         "yes before ACCEPTED is durable",
         Arrivals,
         "_verdicts",
         _yes_before_accepted,
         "a yes to E.* left, and no promise",
     ),
-    RailMutant("nobody asks after a lost ACCC", Promises, "look", _nobody_asks, "transfers are held"),
-    RailMutant(
+    Mutant("nobody asks after a lost ACCC", Promises, "look", _nobody_asks, "transfers are held"),
+    Mutant(
         "a blocked payee is refused after ACCC",
         incoming,
         "credit",
@@ -117,7 +104,7 @@ RAIL_MUTANTS = [
         "is REJECTED, and its money has moved",
         first=28,
     ),
-    RailMutant(
+    Mutant(
         "an account closes against a promise",
         account,
         "close",
@@ -125,7 +112,7 @@ RAIL_MUTANTS = [
         "is closed and has",
         first=83,
     ),
-    RailMutant(
+    Mutant(
         "silence of the SPI taken for a no",
         Promises,
         "look_at",
@@ -133,10 +120,10 @@ RAIL_MUTANTS = [
         "is REJECTED, and its money has moved",
         first=21,
     ),
-    RailMutant(
+    Mutant(
         "a rejected return is not given back", rules, "given_back", _rejected_return_keeps, "can be returned"
     ),
-    RailMutant(
+    Mutant(
         "a return of another bank takes nothing off",
         incoming,
         "accept",

@@ -17,7 +17,7 @@ import pytest
 from apps.ledger.store import Ledger
 from tests.simulator import schedule
 from tests.simulator.mutants import MUTANTS, Mutant
-from tests.simulator.rail_mutants import RAIL_MUTANTS, RailMutant
+from tests.simulator.rail_mutants import RAIL_MUTANTS
 
 ROOT = Path(__file__).parents[2]
 SCHEDULES = int(os.environ.get("SCHEDULES", "600"))
@@ -80,7 +80,7 @@ def _caught(mutant: Mutant) -> schedule.Result:
 
 
 @pytest.mark.parametrize("mutant", RAIL_MUTANTS, ids=lambda mutant: mutant.what)
-def test_a_broken_rule_of_the_rail_is_caught_at_what_it_does(mutant: RailMutant) -> None:
+def test_a_broken_rule_of_the_rail_is_caught_at_what_it_does(mutant: Mutant) -> None:
     seeds = range(mutant.first, mutant.first + ENOUGH)
     assert any(mutant.caught(schedule.run(seed, mutant=mutant).violations) for seed in seeds)
 
