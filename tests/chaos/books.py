@@ -12,6 +12,7 @@ from apps.ledger.entries import Entry
 Item = Mapping[str, Mapping[str, Any]]
 R = TypeVar("R")
 OPEN_SHARDS = 4
+SETTLEMENT = "settlement#"
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Account:
     seq: int
     available: int
     on_hold: int
+    pending_credits: int
     last_hash: str
     frozen: bool
 
@@ -32,7 +34,8 @@ class Account:
 
 @dataclass(frozen=True)
 class Payment:
-    """A transfer item, as far as it concerns money and events."""
+    """A transfer item, as far as it concerns money and events. `payment` says who pays whom of a Pix to or
+    from another bank; `accepted_at` is there once the SPI may have its order."""
 
     transfer_id: str
     kind: str
@@ -42,6 +45,19 @@ class Payment:
     amount_cents: int
     description: str | None
     event_id: str
+    end_to_end_id: str | None
+    payment: str | None
+    accepted_at: str | None
+
+    @property
+    def outgoing(self) -> bool:
+        """Whether it goes to another bank."""
+        return self.payee.startswith(SETTLEMENT)
+
+    @property
+    def incoming(self) -> bool:
+        """Whether it comes from another bank."""
+        return self.payer.startswith(SETTLEMENT)
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,7 @@ class Sent:
     @property
     def status(self) -> str:
         """The status that the event tells of, by its type's last word."""
-        kinds = ("held", "settled", "rejected")
+        kinds = ("held", "sent", "accepted", "settled", "rejected")
         return next((kind.upper() for kind in kinds if f"br.gobanking.transfer.{kind}" in self.record), "?")
 
 
