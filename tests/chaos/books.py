@@ -13,6 +13,7 @@ Item = Mapping[str, Mapping[str, Any]]
 R = TypeVar("R")
 OPEN_SHARDS = 4
 SETTLEMENT = "settlement#"
+INTERNAL_ITEMS = 8
 
 
 @dataclass(frozen=True)
@@ -153,8 +154,9 @@ class Tables:
         ]
 
     def balance_ids(self) -> list[str]:
-        """Every account that has a balance."""
-        return [item["account_id"]["S"] for item in self.items("accounts") if item["sk"]["S"] == "BAL"]
+        """Every account that has a balance, and the bank's own that get theirs with their first transfer."""
+        found = [item["account_id"]["S"] for item in self.items("accounts") if item["sk"]["S"] == "BAL"]
+        return list(dict.fromkeys([*found, *(f"{SETTLEMENT}{number}" for number in range(INTERNAL_ITEMS))]))
 
     def snapshot(self, account_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Available and on_hold of at most a hundred accounts at one moment; without those not there."""
