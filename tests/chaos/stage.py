@@ -150,7 +150,6 @@ class Stage:
 
     def drained(self) -> None:
         """Waits until every transfer is decided, here and at Bacen, and every event was sent."""
-        self.bacen.hand_out_again()
 
         def unfinished() -> dict[str, list[str]]:
             # Undecided ones first: what is decided after that has put its event there by then.
@@ -164,6 +163,7 @@ class Stage:
 
     def check(self) -> None:
         """Drains, and asserts that the books are in order, and what Bacen's say."""
+        self.bacen.hand_out_again()
         self.drained()
         books = self.tables.books()
         assert [*violations(books), *disagreements(books, self.bacen.orders())] == []
@@ -277,12 +277,14 @@ class Customer:
     def payment(self, payee: "Customer", cents: int) -> dict[str, Any]:
         return {"from_account": self.account_id, "to": {"account": payee.account_id}, "amount_cents": cents}
 
-    def pay_key(self, pix_key: str, cents: int) -> Answer:
+    def pay_key(self, pix_key: str, cents: int, seconds: float = DRAIN_SECONDS) -> Answer:
         """A decided answer to a Pix to whoever has this key."""
         body = {"from_account": self.account_id, "to": {"key": pix_key}, "amount_cents": cents}
-        return self.insist("/transfers", body)
+        return self.insist("/transfers", body, seconds=seconds)
 
-    def insist(self, path: str, body: dict[str, Any], key: str | None = None) -> Answer:
+    def insist(
+        self, path: str, body: dict[str, Any], key: str | None = None, seconds: float = DRAIN_SECONDS
+    ) -> Answer:
         """Repeats a request with its key until it is decided."""
         key = key or str(uuid.uuid4())
 
@@ -292,7 +294,7 @@ class Customer:
             except requests.RequestException:
                 return None
 
-        answer = until(once, lambda said: said is not None and decided(said), DRAIN_SECONDS)
+        answer = until(once, lambda said: said is not None and decided(said), seconds)
         assert answer is not None
         return answer
 

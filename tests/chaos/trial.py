@@ -80,6 +80,7 @@ class Trial:
 
     def _verdict(self) -> list[Violation]:
         asyncio.run(self.workload.settle_questions())
+        self.stage.bacen.hand_out_again()
         self.stage.drained()
         asyncio.run(self.workload.look())
         books = self.stage.tables.books()
