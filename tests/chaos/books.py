@@ -12,6 +12,8 @@ from apps.ledger.entries import Entry
 Item = Mapping[str, Mapping[str, Any]]
 R = TypeVar("R")
 OPEN_SHARDS = 4
+SETTLEMENT = "settlement#"
+INTERNAL_ITEMS = 8
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Account:
     seq: int
     available: int
     on_hold: int
+    pending_credits: int
     last_hash: str
     frozen: bool
 
@@ -32,7 +35,8 @@ class Account:
 
 @dataclass(frozen=True)
 class Payment:
-    """A transfer item, as far as it concerns money and events."""
+    """A transfer item, as far as it concerns money and events. `payment` says who pays whom of a Pix to or
+    from another bank; `accepted_at` is there once the SPI may have its order."""
 
     transfer_id: str
     kind: str
@@ -42,6 +46,19 @@ class Payment:
     amount_cents: int
     description: str | None
     event_id: str
+    end_to_end_id: str | None
+    payment: str | None
+    accepted_at: str | None
+
+    @property
+    def outgoing(self) -> bool:
+        """Whether it goes to another bank."""
+        return self.payee.startswith(SETTLEMENT)
+
+    @property
+    def incoming(self) -> bool:
+        """Whether it comes from another bank."""
+        return self.payer.startswith(SETTLEMENT)
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,7 @@ class Sent:
     @property
     def status(self) -> str:
         """The status that the event tells of, by its type's last word."""
-        kinds = ("held", "settled", "rejected")
+        kinds = ("held", "sent", "accepted", "settled", "rejected")
         return next((kind.upper() for kind in kinds if f"br.gobanking.transfer.{kind}" in self.record), "?")
 
 
@@ -137,8 +154,9 @@ class Tables:
         ]
 
     def balance_ids(self) -> list[str]:
-        """Every account that has a balance."""
-        return [item["account_id"]["S"] for item in self.items("accounts") if item["sk"]["S"] == "BAL"]
+        """Every account that has a balance, and the bank's own that get theirs with their first transfer."""
+        found = [item["account_id"]["S"] for item in self.items("accounts") if item["sk"]["S"] == "BAL"]
+        return list(dict.fromkeys([*found, *(f"{SETTLEMENT}{number}" for number in range(INTERNAL_ITEMS))]))
 
     def snapshot(self, account_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Available and on_hold of at most a hundred accounts at one moment; without those not there."""

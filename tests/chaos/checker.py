@@ -15,6 +15,7 @@ from apps.ledger.entries import Entry
 from tests.chaos.books import Account, Books, Payment
 
 GENESIS = "0" * 64
+UNDECIDED = frozenset({"HELD", "SENT", "ACCEPTED"})
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,21 @@ class Violation:
 @dataclass(frozen=True)
 class Asked:
     """What a key was first used for. The key is the transfer's description too, so that a transfer that
-    nobody was told of is found."""
+    nobody was told of is found. Whoever is paid at another bank has a `pix_key` and no account here."""
 
     key: str
     payer: str
     payee: str
     amount_cents: int
+    pix_key: str | None = None
+
+    def is_done_by(self, payment: Payment) -> bool:
+        """Whether a transfer is what was asked for."""
+        if (payment.payer, payment.amount_cents) != (self.payer, self.amount_cents):
+            return False
+        if self.pix_key is None:
+            return payment.payee == self.payee
+        return payment.outgoing and json.loads(payment.payment or "{}").get("key") == self.pix_key
 
 
 @dataclass(frozen=True)
@@ -99,9 +109,10 @@ def _balances(books: Books) -> Iterator[Violation]:
         yield Violation("sum_is_not_zero", "all accounts", str(total))
     for account_id in books.entries.keys() - books.accounts.keys():
         yield Violation("entries_without_a_balance", account_id)
-    held = Counter[str]()
+    held, promised = Counter[str](), Counter[str]()
     for payment in books.payments.values():
-        held[payment.payer] += payment.amount_cents if payment.status == "HELD" else 0
+        held[payment.payer] += payment.amount_cents if payment.status in {"HELD", "SENT"} else 0
+        promised[payment.payee] += payment.amount_cents if payment.status == "ACCEPTED" else 0
     for account in books.accounts.values():
         if account.frozen:
             yield Violation("frozen", account.account_id)
@@ -110,6 +121,9 @@ def _balances(books: Books) -> Iterator[Violation]:
         if account.on_hold != held[account.account_id]:
             detail = f"{account.on_hold} on hold, {held[account.account_id]} in held transfers"
             yield Violation("on_hold_is_not_the_held_transfers", account.account_id, detail)
+        if account.pending_credits != promised[account.account_id]:
+            detail = f"{account.pending_credits} pending, {promised[account.account_id]} accepted"
+            yield Violation("pending_credits_are_not_the_promises", account.account_id, detail)
         yield from _chain(account, books.entries.get(account.account_id, []))
 
 
@@ -167,14 +181,14 @@ def _transfers(books: Books) -> Iterator[Violation]:
         if did != _should(payment):
             detail = f"{payment.status} of {payment.amount_cents} moved {did}"
             yield Violation("entries_are_not_the_transfer", payment.transfer_id, detail)
-        if payment.status == "HELD":
+        if payment.status in UNDECIDED:
             yield Violation("undecided", payment.transfer_id)
 
 
 def _should(payment: Payment) -> dict[str, tuple[int, int]]:
     """What a transfer must have done, by account."""
     amount = payment.amount_cents
-    if payment.status == "HELD":
+    if payment.status in {"HELD", "SENT"}:
         return {payment.payer: (-amount, amount)}
     if payment.status == "SETTLED":
         return {payment.payer: (-amount, 0), payment.payee: (amount, 0)}
@@ -192,7 +206,7 @@ def _events(books: Books) -> Iterator[Violation]:
     for transfer_id in sent.keys() - books.payments.keys():
         yield Violation("event_without_a_transfer", transfer_id)
     for payment in books.payments.values():
-        expected = {"HELD", payment.status}
+        expected = _told(payment)
         found = sent[payment.transfer_id]
         for status in sorted(expected - found.keys()):
             yield Violation("event_missing", payment.transfer_id, status)
@@ -204,6 +218,14 @@ def _events(books: Books) -> Iterator[Violation]:
         told = last.get((payment.transfer_id, payment.status))
         if told is not None and told != payment.event_id:
             yield Violation("event_of_another_attempt", payment.transfer_id, told)
+
+
+def _told(payment: Payment) -> set[str]:
+    """Every status that a transfer has had: a Pix is SENT before it settles, and may be rejected before."""
+    if payment.incoming:
+        return {"ACCEPTED", payment.status}
+    was_sent = payment.outgoing and (payment.accepted_at is not None or payment.status == "SETTLED")
+    return {"HELD", payment.status} | ({"SENT"} if was_sent else set())
 
 
 def on_topic(books: Books, event_ids: Iterable[str]) -> list[Violation]:
@@ -221,7 +243,7 @@ def on_topic(books: Books, event_ids: Iterable[str]) -> list[Violation]:
 def _promises(books: Books, history: History) -> Iterator[Violation]:
     by_key: dict[str, list[Payment]] = defaultdict(list)
     for payment in books.payments.values():
-        if payment.kind == "transfer":
+        if payment.kind == "transfer" and not payment.incoming:
             by_key[payment.description or ""].append(payment)
     for key in by_key.keys() - history.asked.keys():
         yield Violation("nobody_asked", by_key[key][0].transfer_id, f"key {key}")
@@ -257,11 +279,7 @@ def _promise(asked: Asked, history: History, there: Sequence[Payment]) -> Iterat
             if told != {each.transfer_id for each in there}:
                 yield Violation("acknowledged_but_absent", key, str(sorted(map(str, told))))
     for payment in there:
-        if (payment.payer, payment.payee, payment.amount_cents) != (
-            asked.payer,
-            asked.payee,
-            asked.amount_cents,
-        ):
+        if not asked.is_done_by(payment):
             yield Violation("not_what_was_asked", key, str(payment))
 
 

@@ -35,7 +35,7 @@ class Faults:
 
     folder: Path
     _rules: dict[int, dict[str, Any]] = field(default_factory=dict)
-    _recording: bool = False
+    _recording: str | None = None
     _last: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -69,18 +69,19 @@ class Faults:
             self._rules.clear()
             self._write()
 
-    def record(self, *, on: bool) -> None:
-        """Has every process write its calls down, each once, or no more."""
+    def record(self, name: str | None) -> None:
+        """Has every process write its calls down, each once for this recording; without a name, no more."""
         with self._lock:
-            self._recording = on
+            self._recording = name
             self._write()
 
-    def seen(self) -> dict[str, list[str]]:
-        """The recorded calls by service, in the order of their first time."""
-        return {
-            service: list(dict.fromkeys(line["seen"] for line in lines if "seen" in line))
+    def seen(self, name: str) -> dict[str, list[str]]:
+        """The calls of a recording by service, in the order of their first time."""
+        found = {
+            service: list(dict.fromkeys(line["seen"] for line in lines if line.get("in") == name))
             for service, lines in self._journals()
         }
+        return {service: calls for service, calls in found.items() if calls}
 
     def fired(self, number: int | None = None) -> list[dict[str, Any]]:
         """What was done: each time with the rule's number, the call, the point and the process."""

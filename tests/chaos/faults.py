@@ -2,15 +2,15 @@
 
 The local environment loads this file into each service before the service's own module (`GOBANK_INSTRUMENT`),
 and nothing under `apps/` knows of it. It stands where a process speaks to others: botocore, kafka-python and
-the gateway's HTTP client. What it does there is said by rules in `faults/control.json` of the environment's
-folder, read anew at every call, so that a process that was just restarted obeys them too. What it saw and
-did it writes to `faults/<service>.jsonl` before it does it: a process that kills itself tells nothing later.
+the HTTP clients (`http_faults`). What it does there is said by rules in `faults/control.json` of the
+environment's folder, read anew at every call, so that a process that was just restarted obeys them too. What
+it saw and did it writes to `faults/<service>.jsonl` before it does it: a process that kills itself tells
+nothing later.
 
 A call has a name such as `dynamodb GetItem accounts ACC#{}/BAL`: the same for every transfer. See `control`
 for the rules.
 """
 
-import asyncio
 import datetime as dt
 import json
 import os
@@ -25,11 +25,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import kafka
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
 from kafka.errors import KafkaError, KafkaTimeoutError
+
+from tests.chaos import http_faults
 
 Rule = Mapping[str, Any]
 Act = Callable[[], Any]
@@ -57,7 +58,7 @@ def install(service: str) -> None:
         injector = Injector(service, folder)
         _instrument_dynamodb(injector)
         _instrument_kafka(injector)
-        _instrument_http(injector)
+        http_faults.install(injector)
         _instrument_clock(injector)
 
 
@@ -70,8 +71,8 @@ class Injector:
         self._control = folder / "control.json"
         self._stamp: tuple[int, int] | None = None
         self._rules: tuple[Rule, ...] = ()
-        self._recording = False
-        self._seen: set[str] = set()
+        self._recording: str | None = None
+        self._seen: set[tuple[str, str]] = set()
         self._chance = random.Random(f"{service} {os.getpid()}")
 
     def rules(self, *kinds: str) -> Iterator[Rule]:
@@ -80,11 +81,11 @@ class Injector:
         return (rule for rule in self._rules if rule["do"] in kinds)
 
     def saw(self, call: str) -> None:
-        """Notes a call, once, while calls are recorded."""
+        """Notes a call, once in each recording."""
         self._read()
-        if self._recording and call not in self._seen:
-            self._seen.add(call)
-            self._write({"seen": call})
+        if self._recording is not None and (self._recording, call) not in self._seen:
+            self._seen.add((self._recording, call))
+            self._write({"seen": call, "in": self._recording})
 
     def due(self, call: str, at: str, *kinds: str) -> Iterator[Rule]:
         """The rules that fire at this point of this call; each is noted as fired."""
@@ -136,7 +137,7 @@ class Injector:
             return
         document = json.loads(self._control.read_text())
         mine = [rule for rule in document["rules"] if rule["service"] in {self._service, "*"}]
-        self._stamp, self._rules, self._recording = stamp, tuple(mine), bool(document["recording"])
+        self._stamp, self._rules, self._recording = stamp, tuple(mine), document["recording"]
 
     def _write(self, line: Mapping[str, Any]) -> None:
         with (self._folder / f"{self._service}.jsonl").open("a") as journal:
@@ -357,39 +358,6 @@ def _newer(record: Any) -> Any:
         for name, content in record.headers
     ]
     return record._replace(headers=headers)
-
-
-# --- HTTP between services -----------------------------------------------------------------------
-
-
-def _instrument_http(injector: Injector) -> None:
-    original = aiohttp.ClientSession._request
-    names = {
-        value: name.removeprefix("URL_").lower()
-        for name, value in os.environ.items()
-        if name.startswith("URL_")
-    }
-
-    async def requested(session: Any, method: str, url: Any, **options: Any) -> Any:
-        service = names.get(f"{url.scheme}://{url.authority}" if not isinstance(url, str) else "", "other")
-        path = "/".join(part if re.fullmatch("[a-z.-]*", part) else "{}" for part in _path(url).split("/"))
-        call = f"http {method} {service} {path}"
-        injector.saw(call)
-        await asyncio.sleep(injector.point(call, "before"))
-        for _ in injector.due(call, "before", "fail"):
-            raise aiohttp.ServerDisconnectedError
-        answer = await original(session, method, url, **options)
-        await asyncio.sleep(injector.point(call, "after"))
-        for _ in injector.due(call, "after", "lose"):
-            answer.close()
-            raise aiohttp.ServerDisconnectedError
-        return answer
-
-    aiohttp.ClientSession._request = requested  # type: ignore[method-assign, assignment]
-
-
-def _path(url: Any) -> str:
-    return str(url) if isinstance(url, str) else str(url.path)
 
 
 # --- the clock -----------------------------------------------------------------------------------

@@ -8,16 +8,26 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from kafka.errors import KafkaError
 
+from tests.chaos.control import Kind
+from tests.chaos.rail import ISPB
 from tests.chaos.stage import SERVICES, Stage
 
-ON_THE_WAY = ("gateway", "transaction", "relay_outbox", "settle_transfers", "sweep_transfers")
+PIX = ("dict_key", "send_pix", "receive_pix", "refund_lookups")
+ON_THE_WAY = ("gateway", "transaction", "relay_outbox", "settle_transfers", "sweep_transfers", *PIX)
+HANDLERS = ("settle_transfers", "send_pix", "refund_lookups")
 POINTS = {
     "gateway": ("http POST transaction /transfers",),
     "account": ("dynamodb GetItem",),
-    "transaction": ("dynamodb BatchGetItem", "dynamodb TransactWriteItems", "dynamodb PutItem"),
+    "transaction": (
+        "dynamodb BatchGetItem",
+        "dynamodb TransactWriteItems",
+        "dynamodb PutItem",
+        "http POST dict_key",
+    ),
     "relay_outbox": ("dynamodb Query", "kafka send", "dynamodb TransactWriteItems"),
     "settle_transfers": (
         "kafka poll",
@@ -27,6 +37,27 @@ POINTS = {
     ),
     "sweep_transfers": ("dynamodb Query", "dynamodb TransactWriteItems", "dynamodb PutItem"),
     "audit_ledger": ("dynamodb Query",),
+    "dict_key": ("dynamodb GetItem", "dynamodb UpdateItem", "http GET bacen"),
+    "send_pix": (
+        "kafka poll",
+        "dynamodb BatchGetItem",
+        "dynamodb TransactWriteItems",
+        "http POST bacen",
+        "http GET bacen",
+        "kafka commit",
+    ),
+    "receive_pix": (
+        "http GET bacen",
+        "dynamodb BatchGetItem",
+        "dynamodb TransactWriteItems",
+        "http POST bacen",
+    ),
+    "refund_lookups": (
+        "kafka poll",
+        "dynamodb GetItem",
+        "dynamodb TransactWriteItems",
+        "kafka commit",
+    ),
 }
 ERRORS = (
     "TransactionConflict",
@@ -36,6 +67,8 @@ ERRORS = (
     "IdempotentParameterMismatchException",
 )
 CLOCK_SECONDS = 90.0
+RAIL_CLOCK_SECONDS = 20.0
+"""Of whoever talks to the SPI: no further off than an order has time."""
 Undo = Callable[[], None]
 
 
@@ -79,6 +112,7 @@ class Nemesis:
     def heal(self) -> None:
         """Nothing is wrong any more."""
         self.stage.faults.clear()
+        self.stage.bacen.mend()
         for name in (*SERVICES, "ministack"):
             self.stage.send_signal(name, signal.SIGCONT)
         if self.stage.broker is not None:
@@ -152,7 +186,12 @@ class Nemesis:
         return self._ruled(self.stage.faults.add("*", "lose", call="dynamodb", at="after", chance=0.3))
 
     def lost_answers(self) -> Undo:
-        return self._ruled(self.stage.faults.add("gateway", "lose", call="http", at="after", chance=0.5))
+        return self._ruled(
+            *(
+                self.stage.faults.add(service, "lose", call="http", at="after", chance=0.5)
+                for service in ("gateway", "transaction", "dict_key", "send_pix", "receive_pix")
+            )
+        )
 
     def lost_reports(self) -> Undo:
         return self._ruled(self.stage.faults.add("*", "lose", call="kafka send", at="after", chance=0.3))
@@ -166,21 +205,23 @@ class Nemesis:
 
     def records_twice(self) -> Undo:
         return self._ruled(
-            self.stage.faults.add("settle_transfers", "duplicate", call="kafka poll", at="after"),
+            *self._at_polls("duplicate"),
             self.stage.faults.add("relay_outbox", "duplicate", call="kafka send", chance=0.3),
         )
 
     def records_in_disorder(self) -> Undo:
-        return self._ruled(
-            self.stage.faults.add("settle_transfers", "duplicate", call="kafka poll", at="after", chance=0.5),
-            self.stage.faults.add("settle_transfers", "reorder", call="kafka poll", at="after"),
-        )
+        return self._ruled(*self._at_polls("duplicate", chance=0.5), *self._at_polls("reorder"))
 
     def records_late(self) -> Undo:
-        return self._ruled(self.stage.faults.add("settle_transfers", "delay", call="kafka poll", seconds=1.0))
+        return self._ruled(*self._at_polls("delay", seconds=1.0))
 
     def newer_version(self) -> Undo:
-        return self._ruled(self.stage.faults.add("settle_transfers", "newer", call="kafka poll", at="after"))
+        return self._ruled(*self._at_polls("newer"))
+
+    def _at_polls(self, do: Kind, **rule: float) -> list[int]:
+        """Does this to what each handler of transfers polls."""
+        add = self.stage.faults.add
+        return [add(service, do, call="kafka poll", at="after", **rule) for service in HANDLERS]
 
     def poison(self) -> Undo:
         with suppress(KafkaError, AssertionError):
@@ -188,8 +229,35 @@ class Nemesis:
         return _nothing
 
     def clock(self) -> Undo:
-        seconds = self._chance.choice((-1, 1)) * self._chance.uniform(1.0, CLOCK_SECONDS)
-        return self._ruled(self.stage.faults.add(self._service(), "clock", seconds=seconds))
+        service = self._service()
+        most = RAIL_CLOCK_SECONDS if service in PIX else CLOCK_SECONDS
+        seconds = self._chance.choice((-1, 1)) * self._chance.uniform(1.0, most)
+        return self._ruled(self.stage.faults.add(service, "clock", seconds=seconds))
+
+    def spi_down(self) -> Undo:
+        return self._at_bacen("spi", "down", seconds=1)
+
+    def spi_slow(self) -> Undo:
+        return self._at_bacen("spi", "slow", seconds=1)
+
+    def spi_answers_lost(self) -> Undo:
+        return self._at_bacen("spi", "lost_answer")
+
+    def spi_words_lost(self) -> Undo:
+        return self._at_bacen("delivery", "lost", participant=ISPB, message="pacs.002")
+
+    def spi_orders_twice(self) -> Undo:
+        return self._at_bacen("delivery", "duplicate", participant=ISPB)
+
+    def dict_down(self) -> Undo:
+        return self._at_bacen("dict", "down", seconds=1)
+
+    def payee_bank_refuses(self) -> Undo:
+        return self._at_bacen("payee", "reject", code="AC06", message="pacs.008")
+
+    def _at_bacen(self, place: str, what: str, **fault: Any) -> Undo:
+        number = self.stage.bacen.add(place, what, **fault)
+        return lambda: self.stage.bacen.mend(number)
 
     def _stopped(self, name: str) -> Undo:
         self.stage.send_signal(name, signal.SIGSTOP)
@@ -219,6 +287,13 @@ KINDS: dict[str, Callable[[Nemesis], Undo]] = {
     "newer_version": Nemesis.newer_version,
     "poison": Nemesis.poison,
     "clock": Nemesis.clock,
+    "spi_down": Nemesis.spi_down,
+    "spi_slow": Nemesis.spi_slow,
+    "spi_answers_lost": Nemesis.spi_answers_lost,
+    "spi_words_lost": Nemesis.spi_words_lost,
+    "spi_orders_twice": Nemesis.spi_orders_twice,
+    "dict_down": Nemesis.dict_down,
+    "payee_bank_refuses": Nemesis.payee_bank_refuses,
 }
 DEADLY = ("kill", "kill_at_a_call")
 """What ends processes. Without it, what a process holds can be seen to grow, or not."""

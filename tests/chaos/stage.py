@@ -29,13 +29,19 @@ from environments.local.names import PREFIX, LocalNames
 from environments.local.supervisor import DEFAULTS
 from environments.local.users import PASSWORD, sign_in
 from tests.chaos.books import Tables
-from tests.chaos.checker import violations
+from tests.chaos.checker import UNDECIDED, violations
 from tests.chaos.control import Faults
+from tests.chaos.rail import ISPB, Bacen, disagreements
 from tests.environment import ROOT, Environment, environment, until
 
 TOPIC = f"{PREFIX}transfers"
 DEAD_LETTERS = f"{PREFIX}transfers.dead-letter"
 SERVICES = tuple(service.name for service in CATALOG.services if service.port is not None)
+BROKER_CLIENTS = tuple(
+    service.name
+    for service in CATALOG.services
+    if service.port is not None and (service.produces or service.reads or service.consumes)
+)
 START_SECONDS = 60.0
 DRAIN_SECONDS = 120.0
 NAMES = LocalNames(dict.fromkeys(SERVICES, 0), DEFAULTS)
@@ -105,6 +111,10 @@ class Stage:
     def bootstrap(self) -> str:
         return str(self.bank.description["kafka_bootstrap"])
 
+    @property
+    def bacen(self) -> Bacen:
+        return Bacen(str(self.bank.description["simulators"]["bacen"]["url"]))
+
     def customer(self, name: str) -> "Customer":
         """Somebody signed in who has no account yet."""
         email = f"{name}-{uuid.uuid4().hex[:8]}@example.com"
@@ -124,27 +134,39 @@ class Stage:
         """Has a broker that was killed come back, empty but for its topics. Tansu makes a topic of a size of
         its own as soon as somebody asks for it, so its clients are held until the catalog's are there."""
         assert self.broker is not None
-        for name in ("relay_outbox", "settle_transfers"):
-            self.send_signal(name, signal.SIGSTOP)
+
+        def hold(stop: threading.Event) -> None:
+            # Again and again: one that was just being restarted has missed it.
+            while not stop.wait(0.02):
+                for name in BROKER_CLIENTS:
+                    self.send_signal(name, signal.SIGSTOP)
+
         try:
-            self.broker.start()
+            with in_background(hold):
+                self.broker.start()
         finally:
-            for name in ("relay_outbox", "settle_transfers"):
+            for name in BROKER_CLIENTS:
                 self.send_signal(name, signal.SIGCONT)
 
     def drained(self) -> None:
-        """Waits until every transfer is decided and every event was sent."""
+        """Waits until every transfer is decided, here and at Bacen, and every event was sent."""
 
         def unfinished() -> dict[str, list[str]]:
             # Undecided ones first: what is decided after that has put its event there by then.
-            return {"undecided": self.tables.undecided(), "in the outbox": self.tables.waiting()}
+            return {
+                "undecided": self.tables.undecided(),
+                "at Bacen": self.bacen.undecided(),
+                "in the outbox": self.tables.waiting(),
+            }
 
         until(unfinished, lambda found: not any(found.values()), DRAIN_SECONDS)
 
     def check(self) -> None:
-        """Drains, and asserts that the books are in order."""
+        """Drains, and asserts that the books are in order, and what Bacen's say."""
+        self.bacen.hand_out_again()
         self.drained()
-        assert violations(self.tables.books()) == []
+        books = self.tables.books()
+        assert [*violations(books), *disagreements(books, self.bacen.orders())] == []
 
     def audit(self) -> None:
         """Asserts that the bank's own auditor finds nothing."""
@@ -231,6 +253,8 @@ class Customer:
     tax_id: str
     fresh_token: Callable[[], str]
     account_id: str = ""
+    account: Mapping[str, str] = field(default_factory=dict)
+    """The account as its holder tells it to a payer at another bank."""
 
     def open(self) -> None:
         """An account with its grant on it."""
@@ -238,6 +262,13 @@ class Customer:
         answer = self.insist("/accounts", body)
         assert answer.status == 201, answer.text
         self.account_id = str(answer.body["account_id"])
+        self.account = {
+            "ispb": ISPB,
+            "branch": answer.body["branch"],
+            "number": str(answer.body["number"]).replace("-", ""),
+            "account_type": "CACC",
+            "tax_id": self.tax_id,
+        }
         until(self.available, lambda cents: cents > 0, DRAIN_SECONDS)
 
     def pay(self, payee: "Customer", cents: int, key: str | None = None) -> Answer:
@@ -247,7 +278,14 @@ class Customer:
     def payment(self, payee: "Customer", cents: int) -> dict[str, Any]:
         return {"from_account": self.account_id, "to": {"account": payee.account_id}, "amount_cents": cents}
 
-    def insist(self, path: str, body: dict[str, Any], key: str | None = None) -> Answer:
+    def pay_key(self, pix_key: str, cents: int, seconds: float = DRAIN_SECONDS) -> Answer:
+        """A decided answer to a Pix to whoever has this key."""
+        body = {"from_account": self.account_id, "to": {"key": pix_key}, "amount_cents": cents}
+        return self.insist("/transfers", body, seconds=seconds)
+
+    def insist(
+        self, path: str, body: dict[str, Any], key: str | None = None, seconds: float = DRAIN_SECONDS
+    ) -> Answer:
         """Repeats a request with its key until it is decided."""
         key = key or str(uuid.uuid4())
 
@@ -257,7 +295,7 @@ class Customer:
             except requests.RequestException:
                 return None
 
-        answer = until(once, lambda said: said is not None and decided(said), DRAIN_SECONDS)
+        answer = until(once, lambda said: said is not None and decided(said), seconds)
         assert answer is not None
         return answer
 
@@ -278,9 +316,9 @@ class Customer:
         return int(self.see(f"/accounts/{self.account_id}")["available_cents"])
 
     def decided(self, transfer_id: str) -> dict[str, Any]:
-        """The transfer once it is not held any more."""
+        """The transfer once it is not held any more, nor on its way to another bank."""
         path = f"/transfers/{transfer_id}"
-        return until(lambda: self.see(path), lambda body: body["status"] != "HELD", DRAIN_SECONDS)
+        return until(lambda: self.see(path), lambda body: body["status"] not in UNDECIDED, DRAIN_SECONDS)
 
 
 def decided(answer: Answer) -> bool:

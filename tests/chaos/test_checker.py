@@ -3,6 +3,8 @@
 The tables here are written by hand, item by item, and then corrupted by hand.
 """
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -24,7 +26,8 @@ from tests.chaos.checker import (
 from tests.chaos.soak import Memory
 
 Item = dict[str, Any]
-ANA, BRUNO, TREASURY = "ana", "bruno", "treasury#0"
+ANA, BRUNO, TREASURY, SETTLEMENT = "ana", "bruno", "treasury#0", "settlement#0"
+KEY = "maria@example.com"
 AT = "2026-11-25T12:00:00.000Z"
 
 
@@ -44,6 +47,7 @@ class Hand:
     transactions: dict[str, Item] = field(default_factory=dict)
     events: dict[str, Item] = field(default_factory=dict)
     _last: dict[str, Entry] = field(default_factory=dict)
+    _promised: Counter[str] = field(default_factory=Counter)
 
     def post(self, account: str, kind: str, transfer: str | None, available: int, on_hold: int) -> None:
         last = self._last.get(account)
@@ -77,6 +81,7 @@ class Hand:
             seq=entry.seq,
             available=entry.available_after,
             on_hold=entry.on_hold_after,
+            pending_credits=self._promised[entry.account_id],
             last_hash=entry.hash,
         )
 
@@ -89,6 +94,34 @@ class Hand:
             self.post(payee, "credit", name, cents, 0)
         elif status == "REJECTED":
             self.post(payer, "release", name, cents, -cents)
+        self._stands(name, status, payer, payee, cents, first="HELD", kind=kind)
+
+    def pix_out(self, name: str, status: str, payer: str, cents: int) -> None:
+        """A Pix to another bank that was SENT at least."""
+        self.transfer(name, status, payer, SETTLEMENT, cents)
+        self.event(name, "SENT")
+        payment = json.dumps({"key": KEY})
+        self.transactions[name] |= attributes(
+            f"TX#{name}", "TX", accepted_at=AT, end_to_end_id=f"E{name}", payment=payment
+        )
+
+    def pix_in(self, name: str, status: str, payee: str, cents: int) -> None:
+        """A Pix from another bank."""
+        self._promised[payee] += cents
+        self.post(payee, "accept", name, 0, 0)
+        if status != "ACCEPTED":
+            self._promised[payee] -= cents
+        if status == "SETTLED":
+            self.post(SETTLEMENT, "debit", name, -cents, 0)
+            self.post(payee, "credit", name, cents, 0)
+        elif status == "REJECTED":
+            self.post(payee, "reject", name, 0, 0)
+        self._stands(name, status, SETTLEMENT, payee, cents, first="ACCEPTED", kind="transfer")
+        self.transactions[name] |= attributes(f"TX#{name}", "TX", accepted_at=AT, end_to_end_id=f"E{name}")
+
+    def _stands(
+        self, name: str, status: str, payer: str, payee: str, cents: int, *, first: str, kind: str
+    ) -> None:
         self.transactions[name] = attributes(
             f"TX#{name}",
             "TX",
@@ -101,7 +134,7 @@ class Hand:
             description=f"key of {name}" if kind == "transfer" else None,
             event_id=f"{name} {status}",
         )
-        for told in dict.fromkeys(["HELD", status]):
+        for told in dict.fromkeys([first, status]):
             self.event(name, told)
 
     def event(self, name: str, told: str, event_id: str | None = None) -> None:
@@ -161,6 +194,16 @@ def without(table: str, item: str) -> Callable[[Hand], None]:
 
     def change(hand: Hand) -> None:
         del getattr(hand, table)[item]
+
+    return change
+
+
+def both_of(*changes: Callable[[Hand], None]) -> Callable[[Hand], None]:
+    """Makes several changes by hand."""
+
+    def change(hand: Hand) -> None:
+        for each in changes:
+            each(hand)
 
     return change
 
@@ -273,6 +316,29 @@ CORRUPTIONS: dict[str, tuple[Callable[[Hand], None], set[str]]] = {
         {"entries_are_not_the_transfer"},
     ),
     "a hold that nobody ends": (hold_for_ever, {"undecided"}),
+    "a Pix of which the SPI never said anything": (
+        lambda hand: hand.pix_out("sent", "SENT", ANA, 10),
+        {"undecided"},
+    ),
+    "a Pix that was settled and never sent": (
+        both_of(lambda hand: hand.pix_out("gone", "SETTLED", ANA, 10), without("events", "gone SENT")),
+        {"event_missing"},
+    ),
+    "a promise that nobody keeps": (
+        lambda hand: hand.pix_in("promise", "ACCEPTED", BRUNO, 10),
+        {"undecided"},
+    ),
+    "a promise that only the balance knows": (
+        set_to("accounts", ANA, "pending_credits", 5),
+        {"pending_credits_are_not_the_promises"},
+    ),
+    "a promise that only the transfer knows": (
+        both_of(
+            lambda hand: hand.pix_in("promise", "ACCEPTED", BRUNO, 10),
+            set_to("accounts", BRUNO, "pending_credits", 0),
+        ),
+        {"undecided", "pending_credits_are_not_the_promises"},
+    ),
     "a rejected hold not given back": (
         forgotten_hold,
         {"entries_are_not_the_transfer", "on_hold_is_not_the_held_transfers"},
@@ -296,6 +362,17 @@ def test_tables_in_order_have_no_violation(hand: Hand, history: History) -> None
     assert (len(books.accounts), len(books.payments), len(books.history)) == (3, 4, 8)
     assert violations(books, history) == []
     assert on_topic(books, [row.event_id for row in books.history]) == []
+
+
+@pytest.mark.parametrize("status", ["SETTLED", "REJECTED"])
+def test_pix_in_order_has_no_violation(hand: Hand, history: History, status: str) -> None:
+    hand.pix_out("out", status, ANA, 10)
+    hand.pix_in("in", status, BRUNO, 20)
+    history.asked["key of out"] = Asked("key of out", ANA, "", 10, pix_key=KEY)
+    history.answered["key of out"].append(Answered("acked", 3, 4, "out", text="out held"))
+    assert violations(hand.books(), history) == []
+    history.asked["key of out"] = Asked("key of out", ANA, "", 10, pix_key="another@example.com")
+    assert counted(violations(hand.books(), history)) == {"not_what_was_asked": 1}
 
 
 @pytest.mark.parametrize(("corrupt", "found"), CORRUPTIONS.values(), ids=CORRUPTIONS.keys())

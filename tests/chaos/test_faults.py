@@ -15,8 +15,20 @@ from contextlib import contextmanager
 import pytest
 
 from tests.chaos.checker import counted, on_topic, violations
-from tests.chaos.control import INSTRUMENT
-from tests.chaos.stage import DEAD_LETTERS, SERVICES, TOPIC, Customer, Stage, decided, records, stage, stopped
+from tests.chaos.control import INSTRUMENT, Kind
+from tests.chaos.stage import (
+    DEAD_LETTERS,
+    DRAIN_SECONDS,
+    SERVICES,
+    TOPIC,
+    Customer,
+    Stage,
+    decided,
+    records,
+    stage,
+    stopped,
+)
+from tests.chaos.workload import PERSON
 from tests.environment import ROOT, until
 
 DAY = 86_400
@@ -42,6 +54,7 @@ def on(whole: Stage) -> Iterator[Stage]:
     """The stage, in order before and after."""
     yield whole
     whole.faults.clear()
+    whole.bacen.mend()
     for name in SERVICES:
         whole.send_signal(name, signal.SIGCONT)
     whole.check()
@@ -66,6 +79,27 @@ def moved_once(ana: Customer, bruno: Customer, key: str | None = None) -> str:
     assert ana.decided(transfer_id)["status"] == "SETTLED"
     assert (ana.available(), bruno.available()) == (before[0] - 123, before[1] + 123)
     return transfer_id
+
+
+def pix_went_once(on: Stage, ana: Customer) -> str:
+    """Ana pays somebody at another bank by key, and exactly that moves, here and at Bacen."""
+    before = ana.available()
+    answer = ana.pay_key(PERSON, 123)
+    assert answer.status == 201, answer.text
+    transfer = ana.decided(str(answer.body["transfer_id"]))
+    assert transfer["status"] == "SETTLED"
+    assert ana.available() == before - 123
+    order = on.bacen.order(transfer["end_to_end_id"])
+    assert (order.status, order.amount_cents) == ("SETTLED", 123)
+    return str(transfer["transfer_id"])
+
+
+def pix_came_once(on: Stage, ana: Customer) -> None:
+    """Somebody at another bank pays Ana."""
+    before = ana.available()
+    order_id = on.bacen.pay(ana.account, 45)
+    until(ana.available, lambda cents: cents == before + 45, DRAIN_SECONDS)
+    assert on.bacen.order(order_id).status == "SETTLED"
 
 
 STORE = {
@@ -146,6 +180,59 @@ def test_records_that_come_twice_in_any_order_settle_once(
     on.faults.add("relay_outbox", "duplicate", call="kafka send")
     for _ in range(3):
         moved_once(ana, bruno)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["at once", "late"])
+def test_a_pix_whose_records_come_twice_in_any_order_is_sent_once(
+    on: Stage, ana: Customer, seconds: float
+) -> None:
+    add, polls = on.faults.add, []
+    for service in ("send_pix", "refund_lookups"):
+        add(service, "delay", call="kafka poll", at="after", seconds=seconds)
+        polls += [add(service, kind, call="kafka poll", at="after") for kind in ("duplicate", "reorder")]
+    add("relay_outbox", "duplicate", call="kafka send")
+    for _ in range(2):
+        pix_went_once(on, ana)
+    pix_came_once(on, ana)
+    assert {line["fired"] for line in on.faults.fired()} >= set(polls)
+
+
+RAIL_CALLS = (
+    ("transaction", "http POST dict_key"),
+    ("dict_key", "http GET bacen"),
+    ("send_pix", "http POST bacen"),
+    ("send_pix", "http GET bacen"),
+    ("receive_pix", "http POST bacen"),
+)
+
+
+@pytest.mark.parametrize(("do", "at"), [("lose", "after"), ("fail", "before"), ("delay", "after")])
+def test_a_call_on_the_way_of_a_pix_that_fails_moves_it_once(
+    on: Stage, ana: Customer, do: Kind, at: str
+) -> None:
+    rules = [
+        on.faults.add(service, do, call=call, at=at, times=1, seconds=1.0) for service, call in RAIL_CALLS
+    ]
+    pix_went_once(on, ana)
+    pix_came_once(on, ana)
+    assert {line["fired"] for line in on.faults.fired()} >= set(rules)
+
+
+@pytest.mark.parametrize("what", ["down", "slow", "lost_answer"])
+def test_an_spi_that_is_down_slow_or_not_heard_moves_a_pix_once(on: Stage, ana: Customer, what: str) -> None:
+    """Nobody is told anything wrong meanwhile, and all of it settles once the SPI is well again."""
+    before = ana.available()
+    ill = on.bacen.add("spi", what, seconds=1)
+    answer = ana.pay_key(PERSON, 123)
+    assert answer.status == 201, answer.text
+    transfer_id = str(answer.body["transfer_id"])
+    came = on.bacen.pay(ana.account, 45)
+    sent = until(lambda: ana.see(f"/transfers/{transfer_id}")["status"], lambda seen: seen != "HELD", 40)
+    assert sent in {"SENT", "SETTLED"}
+    on.bacen.mend(ill)
+    assert ana.decided(transfer_id)["status"] == "SETTLED"
+    until(ana.available, lambda cents: cents == before - 123 + 45, DRAIN_SECONDS)
+    assert on.bacen.order(came).status == "SETTLED"
 
 
 def test_a_store_that_stops_for_longer_than_clients_wait_decides_once(
@@ -298,6 +385,18 @@ def test_an_event_of_a_newer_version_waits_for_its_handler(on: Stage, ana: Custo
     on.faults.remove(newer)
     assert ana.decided(transfer_id)["status"] == "SETTLED"
     assert len(records(on.bootstrap, DEAD_LETTERS)) == there
+
+
+def test_a_pix_whose_event_is_of_a_newer_version_is_not_sent_before_its_handler_is_there(
+    on: Stage, ana: Customer
+) -> None:
+    newer = on.faults.add("send_pix", "newer", call="kafka poll", at="after")
+    answer = ana.pay_key(PERSON, 123)
+    transfer_id = str(answer.body["transfer_id"])
+    until(lambda: len(on.faults.fired(newer)), lambda times: times > 2)
+    assert ana.see(f"/transfers/{transfer_id}")["status"] == "HELD"
+    on.faults.remove(newer)
+    assert ana.decided(transfer_id)["status"] == "SETTLED"
 
 
 def test_a_balance_changed_by_hand_is_found_by_both_auditors(

@@ -4,38 +4,34 @@ One transfer is recorded first, from the opening of an account to the last event
 bank's own: a call that is new there becomes two kill points here without anybody's doing. Each round kills
 every process at one of its points, and has people open accounts and pay until all have died: what one death
 holds up may pass another point together with what came later, by a call of another name.
+
+A Pix to another bank and one from there are recorded too, and what they call besides is killed at. Their
+money takes its time where a process died, so nobody waits for it: people pay and are paid all the while,
+until every process has died at all its points.
 """
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import zip_longest
 from typing import Any
 
 import pytest
 
 from tests.chaos.faults import dynamodb_call
-from tests.chaos.stage import Customer, Stage, in_background, stage
+from tests.chaos.http_faults import http_call
+from tests.chaos.kill_points import Gauntlet, KillPoint, pass_time, points_of, recorded
+from tests.chaos.stage import DRAIN_SECONDS, Customer, Stage, in_background, stage, stopped
+from tests.chaos.workload import PERSON
 from tests.environment import until
 
-LEASE_SECONDS = 11.0
-"""Longer than the relay's lease. A relay that was killed still holds it for a while; the next one is told
-that this time has passed."""
-DAY = 86_400
 POLL_SECONDS = 1.5
 """A process that polls may come to its point only after a transfer has passed it, but within this time."""
 ROUND_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class KillPoint:
-    """A place to die: before or after a call."""
-
-    service: str
-    call: str
-    at: str
+PIX_SECONDS = 600.0
+PAYERS, BACKLOG = 2, 5
+PAUSE_SECONDS = 0.2
 
 
 @pytest.fixture(scope="module")
@@ -62,27 +58,15 @@ def transfer(on: Stage, payee: Customer) -> None:
     assert payee.available() == before + 100
 
 
-def recorded(on: Stage, payee: Customer) -> Mapping[str, list[str]]:
-    """The calls of one transfer, by service."""
-    # However slow the machine is, no transfer is so old that the sweep takes part.
-    early = on.faults.add("sweep_transfers", "clock", seconds=-DAY)
-    on.faults.record(on=True)
-    # The relay renews its lease now, and not only when the recording is over.
-    jump = on.faults.add("relay_outbox", "clock", seconds=LEASE_SECONDS)
-    transfer(on, payee)
-    on.drained()
-    on.faults.record(on=False)
-    on.faults.remove(early, jump)
-    # Nor does the auditor, which comes when its time has come; it is killed in the workload.
-    return {service: calls for service, calls in on.faults.seen().items() if service != "audit_ledger"}
+@pytest.fixture(scope="module")
+def of_a_transfer(on: Stage, payee: Customer) -> Mapping[str, list[str]]:
+    """The calls of a transfer between accounts here, by service."""
+    return recorded(on, "transfer", lambda: transfer(on, payee))
 
 
 def rounds(calls: Mapping[str, list[str]]) -> list[list[KillPoint]]:
     """All kill points, at most one of a process in each round."""
-    points = [
-        [KillPoint(service, call, at) for call in each for at in ("before", "after")]
-        for service, each in calls.items()
-    ]
+    points = [points_of(service, each) for service, each in calls.items()]
     return [[point for point in together if point] for together in zip_longest(*points)]
 
 
@@ -90,8 +74,9 @@ class Mortal:
     """Arms the kill points of one round, and lets the lease of a relay that died run out."""
 
     def __init__(self, on: Stage, points: list[KillPoint]) -> None:
+        self._on = on
         self._faults = on.faults
-        self._pass_time()
+        pass_time(on)
         self._armed = {
             self._faults.add(each.service, "kill", call=each.call, at=each.at, times=1): each
             for each in points
@@ -106,12 +91,8 @@ class Mortal:
         """Until stopped."""
         while not stop.wait(0.02):
             if all(each.service != "relay_outbox" for each in self.left()):
-                self._pass_time()
+                pass_time(self._on)
                 return
-
-    def _pass_time(self) -> None:
-        """For the relay: it renews its lease now, or takes one that has ended."""
-        self._faults.add("relay_outbox", "clock", seconds=LEASE_SECONDS)
 
     def disarm(self) -> None:
         self._faults.remove(*self._armed)
@@ -128,11 +109,20 @@ def test_a_call_has_one_name_in_every_month_and_for_every_number_of_rows() -> No
     assert names == {"dynamodb TransactWriteItems PutItem accounts ENT#{}#{}/{}, PutItem events OUT#{}/{}#{}"}
 
 
+def test_a_call_over_http_has_one_name_for_all_ids_in_its_path() -> None:
+    names = {"http://127.0.0.1:8020": "bacen"}
+    url = "http://127.0.0.1:8020/api/v1/in/99999010/operations/"
+    assert http_call("GET", url + "E1", names) == http_call("GET", url + "E2?a=b", names)
+    assert http_call("GET", url + "E1", names) == "http GET bacen /api/v1/in/{}/operations/{}"
+    assert http_call("POST", "https://elsewhere.example/msgs", names) == "http POST other /msgs"
+
+
 @pytest.mark.timeout(900)
-def test_death_at_any_call_loses_and_doubles_nothing(on: Stage, payee: Customer) -> None:
-    calls = recorded(on, payee)
-    assert {"gateway", "account", "transaction", "relay_outbox", "settle_transfers"} <= calls.keys()
-    for together in rounds(calls):
+def test_death_at_any_call_loses_and_doubles_nothing(
+    on: Stage, payee: Customer, of_a_transfer: Mapping[str, list[str]]
+) -> None:
+    assert {"gateway", "account", "transaction", "relay_outbox", "settle_transfers"} <= of_a_transfer.keys()
+    for together in rounds(of_a_transfer):
         mortal = Mortal(on, together)
         with in_background(mortal.watch):
             deadline = time.monotonic() + ROUND_SECONDS
@@ -144,3 +134,102 @@ def test_death_at_any_call_loses_and_doubles_nothing(on: Stage, payee: Customer)
         mortal.disarm()
         on.check()
     on.audit()
+
+
+class Traffic:
+    """Pix to another bank by key and from one, without end; nobody waits for what becomes of them."""
+
+    def __init__(self, on: Stage, payers: list[Customer], payee: Customer) -> None:
+        self._on = on
+        self._payers = payers
+        self._payee = payee
+        self.paid: list[str] = []
+        self.came: list[str] = []
+
+    def out(self, payer: Customer) -> Callable[[threading.Event], None]:
+        """What one payer does until stopped."""
+
+        def run(stop: threading.Event) -> None:
+            while not stop.wait(PAUSE_SECONDS):
+                self.paid.append(pix_out(payer))
+
+        return run
+
+    def come(self, stop: threading.Event) -> None:
+        """What other banks do until stopped. Orders that nobody answers in time would only be in the way."""
+        while not stop.wait(PAUSE_SECONDS):
+            if len(self._on.bacen.undecided()) < BACKLOG:
+                self.came.append(self._on.bacen.pay(self._payee.account, 1))
+
+    @contextmanager
+    def flowing(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for work in [self.come, *map(self.out, self._payers)]:
+                stack.enter_context(in_background(work))
+            yield
+
+
+def pix_out(payer: Customer) -> str:
+    """A centavo goes to somebody at another bank; gives the transfer's id."""
+    answer = payer.pay_key(PERSON, 1, PIX_SECONDS)
+    assert answer.status == 201, answer.text
+    return str(answer.body["transfer_id"])
+
+
+def whole_pix_out(on: Stage, payer: Customer) -> None:
+    """Until it is settled, and its look-up's tokens are back."""
+    mark = f"refund#{payer.decided(pix_out(payer))['end_to_end_id']}"
+    until(
+        lambda: {item["pk"]["S"] for item in on.tables.items("keys")},
+        lambda there: mark in there,
+        DRAIN_SECONDS,
+    )
+
+
+def pix_in(on: Stage, payee: Customer) -> None:
+    """A centavo comes from another bank."""
+    order_id = on.bacen.pay(payee.account, 1)
+
+    def status() -> str:
+        return on.bacen.order(order_id).status
+
+    assert until(status, lambda found: found != "WAITING", DRAIN_SECONDS) == "SETTLED"
+
+
+def others(known: Mapping[str, list[str]], *recordings: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
+    """The calls of these recordings that are no kill points of a transfer already."""
+    found: dict[str, list[str]] = {}
+    for recording in recordings:
+        for service, calls in recording.items():
+            for call in calls:
+                if call not in [*known.get(service, []), *found.get(service, [])]:
+                    found.setdefault(service, []).append(call)
+    return found
+
+
+@pytest.mark.timeout(1200)
+def test_death_at_any_call_of_a_pix_loses_and_doubles_nothing(
+    on: Stage, payee: Customer, of_a_transfer: Mapping[str, list[str]]
+) -> None:
+    payers = [on.customer(f"payer-{number}") for number in range(PAYERS)]
+    for each in payers:
+        each.open()
+    out = recorded(on, "pix out", lambda: whole_pix_out(on, payers[0]))
+    come = recorded(on, "pix in", lambda: pix_in(on, payee))
+    calls = others(of_a_transfer, out, come)
+    assert {"transaction", "dict_key", "send_pix", "refund_lookups", "receive_pix"} <= calls.keys()
+    traffic = Traffic(on, payers, payee)
+    with stopped(on, "send_pix"), stopped(on, "refund_lookups"):
+        # Something to begin with: who is late on the way need not wait for those who come first.
+        traffic.paid += [pix_out(payers[0]) for _ in range(BACKLOG)]
+        until(on.tables.waiting, lambda rows: not rows, DRAIN_SECONDS)
+        gauntlet = Gauntlet(on, calls)
+    with traffic.flowing(), in_background(gauntlet.watch):
+        until(gauntlet.left, lambda points: not points, PIX_SECONDS)
+    gauntlet.disarm()
+    on.check()
+    on.audit()
+    settled = {each.order_id for each in on.bacen.orders() if each.status == "SETTLED"}
+    ids = {each.transfer_id: each.end_to_end_id for each in on.tables.books().payments.values()}
+    assert {ids[each] for each in traffic.paid} & settled
+    assert set(traffic.came) & settled

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.nemesis import KINDS
+from tests.chaos.rail import ISPB
 from tests.chaos.stage import stage
 from tests.chaos.trial import GRANT_CENTS, Trial
 from tests.chaos.workload import told
@@ -27,3 +28,5 @@ def test_a_minute_of_faults_breaks_no_promise(tmp_path: Path) -> None:
     assert set(counts) == {"acked", "refused", "unknown"}
     assert len(history.snapshots) > SECONDS / 2
     assert {name for _, name in trial.nemesis.episodes} == set(KINDS)
+    settled = {each.payer == ISPB for each in trial.orders if each.status == "SETTLED"}
+    assert settled == {True, False}, "Pix went out and came in"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.checker import Violation, on_topic, violations
 from tests.chaos.nemesis import Nemesis
+from tests.chaos.rail import Order, disagreements
 from tests.chaos.stage import Stage, in_background
 from tests.chaos.workload import Holder, Workload
 
@@ -49,6 +50,7 @@ class Trial:
     kinds: Sequence[str] = ()
     workload: Workload = field(init=False)
     nemesis: Nemesis = field(init=False)
+    orders: Sequence[Order] = ()
     took: float = 0.0
 
     def run(self) -> list[Violation]:
@@ -56,6 +58,7 @@ class Trial:
         self.nemesis = Nemesis(self.stage, self.seed, self.kinds)
         self.workload = Workload(
             gateway_url=self.stage.bank.description["gateway_url"],
+            bacen=self.stage.bacen,
             holders=[self._holder(number) for number in range(HOLDERS)],
             tables=self.stage.tables,
             seed=self.seed,
@@ -77,10 +80,12 @@ class Trial:
 
     def _verdict(self) -> list[Violation]:
         asyncio.run(self.workload.settle_questions())
+        self.stage.bacen.hand_out_again()
         self.stage.drained()
         asyncio.run(self.workload.look())
         books = self.stage.tables.books()
-        found = violations(books, self.workload.history)
+        self.orders = self.stage.bacen.orders()
+        found = [*violations(books, self.workload.history), *disagreements(books, self.orders)]
         if self.stage.broker is None or self.stage.broker.forgot == 0:
             found += on_topic(books, self.stage.event_ids())
         return found
@@ -88,4 +93,4 @@ class Trial:
     def _holder(self, number: int) -> Holder:
         customer = self.stage.customer(f"holder-{number}")
         customer.open()
-        return Holder(customer.account_id, Token(customer.fresh_token))
+        return Holder(customer.account_id, Token(customer.fresh_token), customer.account)

@@ -10,19 +10,27 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.chaos.books import Tables
 from tests.chaos.checker import Answered, Asked, History
+from tests.chaos.rail import Bacen
 
 REPLAYED = 0.10
 OTHER_BODY = 0.01
 HOT = 0.3
 """How many of the transfers have the first account on one side."""
+PIX_OUT, PIX_IN = 0.25, 0.2
+"""How many of the payments go to another bank by key, and how many more come from one."""
+COMPANY, PERSON, REFUSED = "11222333000181", "maria.silva@example.com", "blocked@example.com"
+"""Keys that the simulator knows. Only a company's may be kept for a while: each payment to a person costs a
+token of the few that a payer has at the DICT."""
 LARGE = 0.05
 """How many are twenty times as much."""
 PATIENCE_SECONDS = (0.3, 1.0, 3.0, 10.0)
@@ -40,6 +48,8 @@ class Holder:
 
     account_id: str
     token: Callable[[], str]
+    account: Mapping[str, str] = field(default_factory=dict)
+    """As a payer at another bank knows it."""
 
 
 @dataclass
@@ -48,6 +58,7 @@ class Workload:
     long as there is `more` to come."""
 
     gateway_url: str
+    bacen: Bacen
     holders: Sequence[Holder]
     tables: Tables
     seed: int
@@ -125,6 +136,8 @@ class Workload:
                 if self.history.state(asked.key) == "acked":
                     await self._send(session, asked, patience=10.0, other_body=True)
             else:
+                if chance.random() < PIX_IN:
+                    await self._come_in(chance)
                 asked = self._next(chance)
                 mine.append(asked)
                 # Some clients are so impatient that they ask twice at once.
@@ -139,8 +152,18 @@ class Workload:
         cents = chance.randint(1, self.most_cents) * (20 if chance.random() < LARGE else 1)
         key = str(uuid.UUID(int=chance.getrandbits(128), version=4))
         asked = Asked(key, payer, payee, cents)
+        if chance.random() < PIX_OUT:
+            to = chance.choices((COMPANY, PERSON, REFUSED), weights=(15, 4, 1))[0]
+            asked = Asked(key, payer, "", cents, pix_key=to)
         self.history.asked[key] = asked
         return asked
+
+    async def _come_in(self, chance: random.Random) -> None:
+        """Somebody at another bank pays one of the holders. Bacen's record says what became of it."""
+        payee = chance.choice(self.holders)
+        cents = chance.randint(1, 2 * self.most_cents)
+        with suppress(requests.RequestException):
+            await asyncio.to_thread(self.bacen.pay, payee.account, cents)
 
     async def _insist(self, session: aiohttp.ClientSession, asked: Asked, chance: random.Random) -> None:
         """Repeats a key a few times, as a client does before it lets its user wait."""
@@ -155,7 +178,7 @@ class Workload:
     ) -> Answered:
         body = {
             "from_account": asked.payer,
-            "to": {"account": asked.payee},
+            "to": {"account": asked.payee} if asked.pix_key is None else {"key": asked.pix_key},
             "amount_cents": asked.amount_cents + other_body,
             "description": asked.key,
         }

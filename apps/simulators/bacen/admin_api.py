@@ -212,6 +212,20 @@ async def order(end_to_end_id: str, asked: OrderAsked, request: Request) -> dict
     return _shown(bacen, end_to_end_id) or {"order_id": end_to_end_id, "status": "REFUSED"}
 
 
+@router.get("/orders")
+async def list_orders(request: Request) -> dict[str, Any]:
+    """Every order that Bacen keeps, in the order that they came."""
+    bacen = _bacen(request)
+    return {"orders": [_shown(bacen, order_id) for order_id in bacen.spi.orders]}
+
+
+@router.delete("/streams/{ispb}", status_code=204)
+async def end_streams(ispb: str, request: Request) -> None:
+    """Ends a participant's streams at once: what a reader that is gone did not confirm is handed out again
+    without the wait for it."""
+    _bacen(request).transport.end_streams(ispb)
+
+
 @router.get("/orders/{order_id}")
 async def show_order(order_id: str, request: Request) -> dict[str, Any]:
     """An order as Bacen has it."""

@@ -154,11 +154,24 @@ class Transport:
         stream, _ = self.follow(ispb, token)
         del self._streams[stream.token]
 
+    def end_streams(self, ispb: str) -> None:
+        """Ends a participant's streams, as if nobody had asked for them for long."""
+        for stream in [each for each in self._streams.values() if each.ispb == ispb]:
+            self._end(stream)
+
     def _end_silent_streams(self) -> None:
         since = self._clock() - timedelta(seconds=STREAM_SECONDS)
         for stream in [each for each in self._streams.values() if each.touched_at < since]:
-            del self._streams[stream.token]
-            self._queues.setdefault(stream.ispb, deque()).extendleft(reversed(stream.given))
+            self._end(stream)
+
+    def _end(self, stream: Stream) -> None:
+        """Hands out again what nobody confirmed. Whoever still waits at the stream finds it over."""
+        del self._streams[stream.token]
+        given, stream.given, stream.token = stream.given, [], secrets.token_hex(6)
+        queue = self._queues.setdefault(stream.ispb, deque())
+        queue.extendleft(reversed(given))
+        for bell in self._bells.get(stream.ispb, ()):
+            bell.set()
 
     def _bucket(self, ispb: str) -> Bucket:
         found = self._traffic.get(ispb)

@@ -224,6 +224,7 @@ def test_another_bank_pays_a_key_of_this_one(client: TestClient, at: Scene) -> N
     at.bacen.post(OWN, at.answer(order_id, "ACSP"))
     shown = client.get(f"/simulator/orders/{order_id}").json()
     assert (shown["status"], shown["amount_cents"]) == ("SETTLED", 1_234)
+    assert client.get("/simulator/orders").json() == {"orders": [shown]}
 
 
 @pytest.mark.parametrize(

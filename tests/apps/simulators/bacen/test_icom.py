@@ -135,6 +135,18 @@ def test_what_a_dead_reader_did_not_confirm_comes_again_under_the_same_resource_
     assert parts(again) == parts(dead)
 
 
+def test_streams_that_are_ended_by_hand_are_over_and_their_messages_come_again_at_once(
+    client: TestClient, at: Scene
+) -> None:
+    ids = incoming(at, 2)
+    first = client.get(START, headers=TEN)
+    assert client.delete(f"/simulator/streams/{OWN}").status_code == 204
+    refused(client.get(first.headers["pi-pull-next"]), 410, "gone")
+    again = client.get(START, headers=TEN)
+    assert end_to_end_ids(again) == ids
+    assert [each for each, _ in parts(again)] == [each for each, _ in parts(first)]
+
+
 def test_a_closed_stream_has_confirmed_what_it_was_given(client: TestClient, at: Scene) -> None:
     incoming(at, 1)
     first = client.get(START)
