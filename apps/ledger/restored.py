@@ -16,7 +16,6 @@ from apps.kit.events import Malformed
 from apps.ledger import charges, items, outbox, store
 from apps.ledger.account import Balance
 from apps.ledger.chain import Whole
-from apps.ledger.entries import Entry
 from apps.ledger.evidence import STATUS_OF, Finding, Records
 from apps.ledger.items import Corrupted
 from apps.ledger.repair import Plan
@@ -120,18 +119,23 @@ class Restored:
         )
 
     def _account(self, whole: Whole) -> None:
-        """Entries above the balance go with it, so that no service meets an entry that its own would be."""
-        for opening in whole.openings:
-            self._put(self.tables.accounts, items.opening_item(opening))
+        """Entries above the balance go with it, and a month with its first entry, so that no service meets
+        what its own write would put."""
+        begin = {each.seq + 1: each for each in whole.openings}
+        put = {entry.seq for entry, _ in whole.later} - whole.written
+        for seq, opening in begin.items():
+            if seq not in put:
+                self._put(self.tables.accounts, items.opening_item(opening))
         for entry in whole.below:
             self._put(self.tables.accounts, items.entry_item(entry))
         seen = whole.before.seq if whole.before is not None else 0
         for start in range(0, len(whole.later), TOGETHER):
             some = whole.later[start : start + TOGETHER]
-            put = [entry for entry, _ in some if entry.seq not in whole.written]
-            balance = some[-1][1]
-            self._transact([self._balance(seen, balance), *map(self._entry, put)])
-            seen = balance.seq
+            new = [entry for entry, _ in some if entry.seq in put]
+            written = [items.entry_item(entry) for entry in new]
+            written += [items.opening_item(begin[entry.seq]) for entry in new if entry.seq in begin]
+            self._transact([self._balance(seen, some[-1][1]), *map(self._absent, written)])
+            seen = some[-1][1].seq
 
     def _transact(self, actions: Sequence[Mapping[str, Any]]) -> None:
         try:
@@ -143,9 +147,9 @@ class Restored:
                 raise
             raise Moved from cancelled
 
-    def _entry(self, entry: Entry) -> Mapping[str, Any]:
+    def _absent(self, item: Mapping[str, Any]) -> Mapping[str, Any]:
         absent = {"ConditionExpression": "attribute_not_exists(pk)"}
-        return {"Put": {"TableName": self.tables.accounts, "Item": items.entry_item(entry), **absent}}
+        return {"Put": {"TableName": self.tables.accounts, "Item": item, **absent}}
 
     def _balance(self, seen: int, after: Balance) -> Mapping[str, Any]:
         """The balance, frozen or not: it is an audit that lets it go."""

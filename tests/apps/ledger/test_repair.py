@@ -166,6 +166,17 @@ def test_a_balance_behind_its_entries_follows_them(book: Book) -> None:
     assert book.image("accounts") == expected
 
 
+@pytest.mark.parametrize("entries_stand", [False, True])
+def test_a_month_that_began_with_what_was_lost_begins_again(book: Book, entries_stand: bool) -> None:
+    book.bank.time.moment += timedelta(days=7)
+    book.pay(book.ana, book.bruno, 500)
+    expected = book.image("accounts")
+    assert (f"ACC#{book.ana}", "MONTH#202612") in expected
+    book.take_back("accounts", 1, keeps=lambda key: entries_stand and key[0].startswith("ENT#"))
+    assert book.repair().left == []
+    assert book.image("accounts") == expected
+
+
 def test_entries_below_the_balance_come_back_if_they_give_its_hash(book: Book) -> None:
     for cents in (1, 2, 3):
         book.pay(book.ana, book.bruno, cents)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from apps.kit.dynamo import Unavailable
 from apps.ledger import items
 from apps.ledger.restored import Restored
 from apps.operators import repair_ledger
@@ -105,7 +106,7 @@ def test_tables_that_do_not_answer_are_no_finding(monkeypatch: pytest.MonkeyPatc
     assert isinstance(bank.bank.client, Faulty)
 
     def away(**_: Any) -> Any:
-        raise repair_ledger.Unavailable("away")
+        raise Unavailable("away")
 
     monkeypatch.setattr(bank.bank.client, "scan", away, raising=False)
     outcome, said = bank.repair()
