@@ -238,6 +238,7 @@ def test_transactions_are_watched_where_something_is_written() -> None:
         "GetItem",
         "PutItem",
         "Query",
+        "Scan",
         "TransactWriteItems",
     ]
     reading = CATALOG.without(lambda service: service.name != "operators")

@@ -320,6 +320,7 @@ REAL, SIMULATED = cluster.SETUPS["whole bank and Bacen"], cluster.SETUPS["whole 
                     "sweep_transfers",
                     "audit_ledger",
                     "operators",
+                    "repair_ledger",
                     "dict_key",
                     "open_finance",
                     "send_pix",

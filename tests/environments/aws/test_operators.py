@@ -246,15 +246,15 @@ def test_raw_bytes_are_not_put_into_the_clusters_logs(site: Site) -> None:
 def test_every_command_takes_a_stack(
     monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...], args: list[str]
 ) -> None:
-    asked: list[tuple[str, list[str]]] = []
+    asked: list[tuple[str, list[str], str]] = []
 
-    def operated(stack: str, arguments: Sequence[str]) -> int:
-        asked.append((stack, list(arguments)))
+    def operated(stack: str, arguments: Sequence[str], service: str) -> int:
+        asked.append((stack, list(arguments), service))
         return 7
 
     monkeypatch.setattr(operators, "operated", operated)
     assert CliRunner().invoke(app, [*typed, "--stack", "dev"]).exit_code == 7
-    assert asked == [("dev", args)]
+    assert asked == [("dev", args, "operators")]
 
 
 @pytest.mark.parametrize("document", ["README.md", "README.pt-BR.md"])
@@ -266,7 +266,7 @@ def test_what_the_readmes_show_is_taken(monkeypatch: pytest.MonkeyPatch, documen
     ]
     asked: list[str] = []
 
-    def operated(stack: str, _arguments: Sequence[str]) -> int:
+    def operated(stack: str, _arguments: Sequence[str], _service: str) -> int:
         asked.append(stack)
         return 0
 
