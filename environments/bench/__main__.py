@@ -25,6 +25,7 @@ from environments.bench.consolidated import BANK_SECONDS, BANKS
 from environments.bench.load import Clients, Pair, Run, hot_payee, hot_payer, uniform
 from environments.bench.options import Options, read
 from environments.bench.report import Measured
+from environments.bench.targets import FLOOR, PIX_P50_MS, broken, judged
 from environments.bench.usage import IDLE_SECONDS, Usage, idle, proportional, usage
 from environments.local.api import Api
 
@@ -38,7 +39,6 @@ LEAF_CENTS = 60
 PIX_CLIENTS = 8
 PIX_KEY = "11222333000181"
 """A company at another bank whom the simulator knows. Look-ups of people's keys are limited."""
-PIX_P50_MS = 500
 OFFICIAL_P50_MS, OFFICIAL_P99_MS = 6_000, 10_000
 """What a payer waits, from the confirmation to the receipt (Manual de Tempos do Pix)."""
 
@@ -121,6 +121,7 @@ def measured(
         clients=clients,
         transfers=len(run.latencies_ms),
         per_second=len(run.latencies_ms) / run.seconds,
+        settled_per_second=run.settled_per_second,
         ack_p50_ms=_percentile(run.latencies_ms, 50),
         ack_p99_ms=_percentile(run.latencies_ms, 99),
         settled_p50_ms=_percentile(run.settled_ms, 50),
@@ -135,9 +136,9 @@ def measured(
     )
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def _percentile(values: Sequence[float], percent: int) -> float | None:
     if len(values) < 2:
-        return values[0] if values else 0.0
+        return values[0] if values else None
     return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
@@ -165,10 +166,10 @@ def floors(
 ) -> Iterator[Measured]:
     """What HTTP alone costs, with each number of clients."""
     for count in options.clients:
-        console.print(f"HTTP alone, {count} clients, {options.seconds:.0f} s")
+        console.print(f"{FLOOR}, {count} clients, {options.seconds:.0f} s")
         before = usage(description)
         run = asyncio.run(clients.floor(count, options.seconds))
-        yield measured("HTTP alone", count, run, before, usage(description))
+        yield measured(FLOOR, count, run, before, usage(description))
 
 
 def unloaded(options: Options, console: Console, description: dict[str, Any]) -> dict[str, Any]:
@@ -218,21 +219,24 @@ def loaded(options: Options, console: Console, description: dict[str, Any]) -> d
         ceiling = measure(bare)
         document["ceiling"] = vars(ceiling)
         document["share_of_ceiling"] = {
-            f"{each.workload}/{each.clients}": round(each.per_second / ceiling.transfers_per_second, 3)
+            f"{each.workload}/{each.clients}": round(
+                each.settled_per_second / ceiling.transfers_per_second, 3
+            )
             for each in runs
+            if each.workload != FLOOR
         }
     report.show_runs(console, runs, ceiling)
     used = usage(description)
     resident = {name: each.resident_mib for name, each in used.items()}
     report.show_memory(console, "after the load", resident, proportional(used))
     alone = [each for each in runs if (each.workload, each.clients) == ("uniform", 1)]
-    if alone and six_items:
+    if alone and six_items and alone[0].ack_p50_ms is not None:
         document["bare_six_items_p50_ms"] = median(six_items)
         ratio = alone[0].ack_p50_ms / median(six_items)
         document["ack_p50_over_bare_six_items"] = round(ratio, 2)
         console.print(
             f"one bare 6-item transaction, before and after the first load: p50 {median(six_items):.1f} ms; "
-            f"ack p50 at one client is {ratio:.1f} times that (target: at most 4)"
+            f"ack p50 at one client is {ratio:.1f} times that"
         )
     return document | {
         "runs": [vars(each) for each in runs],
@@ -249,13 +253,15 @@ def pix(
     before = usage(description)
     paid = asyncio.run(clients.pix(accounts, PIX_KEY, PIX_CLIENTS, options.seconds, SEED))
     found = measured("Pix out", PIX_CLIENTS, paid, before, usage(description))
-    console.print(
-        f"Pix out settled at {PIX_CLIENTS} clients, simulator answering at once: "
-        f"p50 {found.settled_p50_ms:.0f} ms (target: under {PIX_P50_MS} ms), "
-        f"p99 {found.settled_p99_ms:.0f} ms, {found.per_second:.1f}/s; all of it is our own time. "
-        f"What a payer may wait officially: "
-        f"P50 {OFFICIAL_P50_MS / 1000:.0f} s, P99 {OFFICIAL_P99_MS / 1000:.0f} s"
-    )
+    report.show_runs(console, [found], None)
+    p50, p99 = found.settled_p50_ms, found.settled_p99_ms
+    if p50 is not None and p99 is not None:
+        console.print(
+            "Pix out, the simulator answering at once, so that all is our own time, beside what a payer may "
+            "wait officially: "
+            f"p50 {p50:.0f} ms, {p50 / OFFICIAL_P50_MS:.0%} of {OFFICIAL_P50_MS / 1000:.0f} s; "
+            f"p99 {p99:.0f} ms, {p99 / OFFICIAL_P99_MS:.0%} of {OFFICIAL_P99_MS / 1000:.0f} s"
+        )
     return {
         **vars(found),
         "target_p50_ms": PIX_P50_MS,
@@ -265,19 +271,26 @@ def pix(
 
 
 def main() -> None:
-    """Measures and prints; exits with 1 when the audit at the end is not clean."""
+    """Measures and prints; exits with 1 when the audit is not clean, or the figures of a run say nothing."""
     options = read(sys.argv[1:])
     console = Console(stderr=True, width=140)
     with environment(options) as description:
-        document = unloaded(options, console, description)
+        document = {"seconds_to_ready": description["seconds"], **unloaded(options, console, description)}
         if options.only & (TRANSFERS | {"floor", "ceiling"}):
             document |= loaded(options, console, description)
+    runs = [Measured(**each) for each in document.get("runs", [])]
+    targets = judged(document, runs)
+    report.show_targets(console, targets)
+    wrong = broken(runs)
+    for each in wrong:
+        console.print(f"BROKEN {each}", style="red")
     audit = description["audit"]
     console.print(f"audit: {'clean' if audit['ok'] else 'NOT clean'} {audit}")
     asked = {**vars(options), "only": sorted(options.only)}
     document = {"conditions": report.conditions(), "options": asked, **document, "audit": audit}
+    document["targets"] = [vars(each) for each in targets]
     sys.stdout.write(json.dumps(document) + "\n")
-    sys.exit(0 if audit["ok"] else 1)
+    sys.exit(0 if audit["ok"] and not wrong else 1)
 
 
 if __name__ == "__main__":

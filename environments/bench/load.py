@@ -18,7 +18,8 @@ READERS = 8
 
 @dataclass
 class Run:
-    """What one run saw. Milliseconds; `acknowledged` maps a transfer to the moment its 201 was read."""
+    """What one run saw. Milliseconds; `acknowledged` maps a transfer to the moment its 201 was read. Moments
+    are epoch seconds, and both clocks are this machine's."""
 
     seconds: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
@@ -26,6 +27,21 @@ class Run:
     refused: dict[str, int] = field(default_factory=dict)
     settled_ms: list[float] = field(default_factory=list)
     unsettled: int = 0
+    began_at: float = field(default_factory=time.time)
+    decided_at: float | None = None
+
+    def decided(self, document: Mapping[str, Any], since: float) -> None:
+        """Notes a transfer that was decided, and how long that took."""
+        moment = datetime.fromisoformat(document["decided_at"]).timestamp()
+        self.settled_ms.append(max(0.0, (moment - since) * 1000))
+        self.decided_at = max(moment, self.decided_at or moment)
+
+    @property
+    def settled_per_second(self) -> float:
+        """From the first request to the last decision."""
+        if self.decided_at is None or self.decided_at <= self.began_at:
+            return 0.0
+        return len(self.settled_ms) / (self.decided_at - self.began_at)
 
 
 Pair = Callable[[random.Random], tuple[str, str]]
@@ -171,7 +187,7 @@ class Clients:
                     elif decided["status"] != "SETTLED":
                         run.refused[decided["reason"]] = run.refused.get(decided["reason"], 0) + 1
                     else:
-                        run.settled_ms.append(max(0.0, (_moment(decided) - asked_at) * 1000))
+                        run.decided(decided, asked_at)
 
             await asyncio.gather(*(work(number) for number in range(clients)))
             run.seconds = time.perf_counter() - started
@@ -207,7 +223,7 @@ class Clients:
                 if decided is None:
                     run.unsettled += 1
                 else:
-                    run.settled_ms.append(max(0.0, (_moment(decided) - acknowledged_at) * 1000))
+                    run.decided(decided, acknowledged_at)
 
         await asyncio.gather(*(work() for _ in range(READERS)))
 
@@ -221,7 +237,3 @@ class Clients:
                 return document
             await asyncio.sleep(pause)
         return None
-
-
-def _moment(decided: Mapping[str, Any]) -> float:
-    return datetime.fromisoformat(decided["decided_at"]).timestamp()

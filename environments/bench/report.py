@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psutil
 from rich.console import Console
@@ -14,19 +15,24 @@ from environments.bench.consolidated import Consolidated
 from environments.bench.lookups import LookUps
 from environments.bench.usage import IDLE_TARGET_MIB, Idle
 
+if TYPE_CHECKING:
+    from environments.bench.targets import Target
+
 
 @dataclass(frozen=True)
 class Measured:
-    """One run, in figures."""
+    """One run, in figures. What it has no values of is None. `settled_per_second` counts from the first
+    request to the last decision, so that what waits when the clients stop counts against it."""
 
     workload: str
     clients: int
     transfers: int
     per_second: float
-    ack_p50_ms: float
-    ack_p99_ms: float
-    settled_p50_ms: float
-    settled_p99_ms: float
+    settled_per_second: float
+    ack_p50_ms: float | None
+    ack_p99_ms: float | None
+    settled_p50_ms: float | None
+    settled_p99_ms: float | None
     unsettled: int
     refused: dict[str, int]
     cpu_ms_per_transfer: dict[str, float]
@@ -59,21 +65,22 @@ def show_view(console: Console, view: Consolidated) -> None:
 def show_runs(console: Console, runs: Sequence[Measured], ceiling: Ceiling | None) -> None:
     """The runs as a table, beside the ceiling if that was measured."""
     table = Table(title=f"Transfers through the gateway ({conditions()})")
-    for column in ("workload", "clients", "acked/s", "of ceiling", "of bare holds", "ack p50", "ack p99"):
-        table.add_column(column)
-    for column in ("settled p50", "settled p99", "CPU ms each"):
+    for column in (
+        *("workload", "clients", "acked/s", "of bare holds", "settled/s", "of ceiling", "ack p50", "ack p99"),
+        *("settled p50", "settled p99", "refused", "undecided", "CPU ms each"),
+    ):
         table.add_column(column)
     for run in runs:
         table.add_row(
             run.workload,
             str(run.clients),
             f"{run.per_second:.1f}",
-            f"{run.per_second / ceiling.transfers_per_second:.0%}" if ceiling else "",
             f"{run.per_second / ceiling.hold_per_second:.0%}" if ceiling else "",
-            f"{run.ack_p50_ms:.1f} ms",
-            f"{run.ack_p99_ms:.1f} ms",
-            f"{run.settled_p50_ms:.1f} ms",
-            f"{run.settled_p99_ms:.1f} ms",
+            f"{run.settled_per_second:.1f}",
+            f"{run.settled_per_second / ceiling.transfers_per_second:.0%}" if ceiling else "",
+            *(_ms(each) for each in (run.ack_p50_ms, run.ack_p99_ms, run.settled_p50_ms, run.settled_p99_ms)),
+            str(sum(run.refused.values())),
+            str(run.unsettled),
             f"{sum(run.cpu_ms_per_transfer.values()):.1f}",
         )
     console.print(table)
@@ -86,11 +93,20 @@ def show_runs(console: Console, runs: Sequence[Measured], ceiling: Ceiling | Non
             f"ceiling: {ceiling.transfers_per_second:.1f} transfers/s (hold and settle, bare, best of three, "
             f"{ceiling.threads} threads); {ceiling.hold_per_second:.1f} holds/s"
         )
-    for count in sorted({run.clients for run in runs}):
-        rates = {run.workload: run.per_second for run in runs if run.clients == count}
-        if "hot payee" in rates and rates.get("uniform"):
-            share = rates["hot payee"] / rates["uniform"]
-            console.print(f"hot payee at {count} clients: {share:.0%} of uniform (target: at least 50 %)")
+
+
+def show_targets(console: Console, targets: "Sequence[Target]") -> None:
+    """What was promised, and what was measured."""
+    table = Table(title=f"Targets ({conditions()}, load {psutil.getloadavg()[0]:.1f})")
+    for column in ("what", "target", "measured", "reached"):
+        table.add_column(column)
+    for each in targets:
+        table.add_row(each.what, each.wanted, each.found, "yes" if each.reached else "NO")
+    console.print(table)
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} ms"
 
 
 def show_lookups(console: Console, found: LookUps) -> None:
