@@ -1,4 +1,4 @@
-"""What `gobank preview up` does once the stack stands: tries it through its URL; its exit code is the verdict."""
+"""What `gobank preview up` does once the stack stands: it tries that, and the verdict is its exit code."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
