@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import requests
+
 from environments.local.api import Answer, Api
 from environments.local.demo import cpf
 from environments.local.users import PASSWORD, sign_in
@@ -53,23 +55,49 @@ def joined(gateway_url: str, cognito: Mapping[str, str], name: str, patience: fl
 
 def pay(payer: Person, payee: Person, patience: float) -> None:
     """A transfer, up to its settlement, as both see it."""
-    body = {
-        "from_account": payer.account_id,
-        "to": {"account": payee.account_id},
-        "amount_cents": AMOUNT_CENTS,
+    path = _settled(payer, {"account": payee.account_id}, patience)
+    if payee.api.get(path).body.get("status") != "SETTLED":
+        raise SmokeFailed("the payee does not see the transfer")
+
+
+def pay_by_key(payer: Person, key: str, patience: float) -> None:
+    """A Pix to another bank's customer, up to its settlement."""
+    _settled(payer, {"key": key}, patience)
+
+
+def paid_from_elsewhere(payee: Person, bacen_url: str, from_ispb: str, patience: float) -> None:
+    """A Pix of another bank's customer, until it is on the account."""
+    before = payee.available()
+    account = payee.api.get(f"/accounts/{payee.account_id}").body
+    to = {
+        "ispb": account["institution"]["ispb"],
+        "branch": account["branch"],
+        "number": account["number"].replace("-", ""),
+        "account_type": account["account_type"],
+        "tax_id": account["tax_id"],
     }
+    body = {"from_ispb": from_ispb, "amount_cents": AMOUNT_CENTS, "account": to}
+    answer = requests.post(f"{bacen_url}/simulator/payments", json=body, timeout=patience)
+    if answer.status_code != 201:
+        raise SmokeFailed(f"another bank cannot pay: {answer.status_code} {answer.text}")
+    expected = before + AMOUNT_CENTS
+    _wait(payee.available, lambda cents: cents == expected, patience, "a Pix of another bank does not arrive")
+
+
+def _settled(payer: Person, to: Mapping[str, str], patience: float) -> str:
+    """The path of a transfer that has settled."""
+    body = {"from_account": payer.account_id, "to": dict(to), "amount_cents": AMOUNT_CENTS}
     answer = _expect(payer.api.post("/transfers", body), 201, "request a transfer")
     path = f"/transfers/{answer.body['transfer_id']}"
     seen = _wait(
         lambda: payer.api.get(path).body,
-        lambda body: body.get("status") != "HELD",
+        lambda body: body.get("status") not in {"HELD", "SENT"},
         patience,
         "the transfer does not settle",
     )
     if seen.get("status") != "SETTLED":
         raise SmokeFailed(f"the transfer is not settled: {seen}")
-    if payee.api.get(path).body.get("status") != "SETTLED":
-        raise SmokeFailed("the payee does not see the transfer")
+    return path
 
 
 def _expect(answer: Answer, status: int, what: str) -> Answer:

@@ -57,6 +57,10 @@ def name_of(workload: str) -> str:
 
 # --- it works -----------------------------------------------------------------------------------
 
+KEY_ELSEWHERE = "maria.silva@example.com"
+"""A key that the simulated DICT knows, of a bank that takes what comes."""
+ITAU = "60701190"
+
 
 def test_people_use_the_bank_that_the_graph_describes(
     people: list[Person], bank: Deployed, record_property: Callable[[str, object], None]
@@ -67,6 +71,24 @@ def test_people_use_the_bank_that_the_graph_describes(
         smoke.GRANT_CENTS - smoke.AMOUNT_CENTS,
         smoke.GRANT_CENTS + smoke.AMOUNT_CENTS,
     ]
+
+
+def test_money_goes_to_other_banks_and_comes_from_there(bank: Deployed) -> None:
+    """With that dict_key, send_pix, receive_pix and the simulated Bacen are used, and not just ready."""
+    person = smoke.joined(bank.cluster.gateway_url, bank.cognito, "Rosa", smoke.PATIENCE_SECONDS)
+    smoke.pay_by_key(person, KEY_ELSEWHERE, smoke.PATIENCE_SECONDS)
+    bacen = bank.cluster.running["bacen"]
+    url = f"http://{bacen.address}:{bacen.pod.readiness.port}"
+    smoke.paid_from_elsewhere(person, url, ITAU, smoke.PATIENCE_SECONDS)
+    assert person.available() == smoke.GRANT_CENTS
+
+
+def test_people_see_which_banks_they_can_link_and_all_that_they_have(bank: Deployed) -> None:
+    """Open Finance's directory is another bank's answer, and the view is the account service's of both."""
+    person = smoke.joined(bank.cluster.gateway_url, bank.cognito, "Rui", smoke.PATIENCE_SECONDS)
+    assert person.api.get("/banks").body["banks"] != []
+    view = person.api.get("/balances")
+    assert (view.status, view.body["total_cents"]) == (200, smoke.GRANT_CENTS), view.text
 
 
 def test_the_ledger_adds_up_by_the_operators_image_and_role(bank: Deployed, people: list[Person]) -> None:
