@@ -39,6 +39,17 @@ class Rejection:
     code: str
 
 
+@dataclass(frozen=True)
+class Extension:
+    """One change of a consent's end, with where its customer was when asking."""
+
+    requested_at: datetime
+    previous_end: datetime | None
+    end: datetime | None
+    ip_address: str
+    user_agent: str
+
+
 @dataclass
 class Consent:
     """What a customer is asked to allow. `accounts` are those that the customer chose."""
@@ -55,6 +66,7 @@ class Consent:
     order: Mapping[str, Any] = field(default_factory=dict)
     accounts: list[str] = field(default_factory=list)
     rejection: Rejection | None = None
+    extensions: list[Extension] = field(default_factory=list)
 
     def move(self, status: str, now: datetime, rejection: Rejection | None = None) -> None:
         """Goes to another state."""
@@ -141,14 +153,31 @@ def revoke(consent: Consent, by: Literal["USER", "TPP"], now: datetime) -> None:
     consent.move("REJECTED", now, Rejection(by, code))
 
 
-def extended(consent: Consent, body: object, now: datetime) -> None:
+def extended(consent: Consent, body: object, now: datetime, ip_address: str, user_agent: str) -> None:
     """Sets another end, or none. Raises `Refused`."""
     asked = body.get("data") if isinstance(body, dict) else None
     if not isinstance(asked, dict) or logged_user(asked) != consent.cpf:
         raise Refused(422, "ESTADO_CONSENTIMENTO_INVALIDO", "The consent is somebody else's.")
     if consent.status != "AUTHORISED":
         raise Refused(422, "ESTADO_CONSENTIMENTO_INVALIDO", "Only an authorised consent goes on.")
-    consent.expires_at = _end(asked.get("expirationDateTime"), now)
+    end = _end(asked.get("expirationDateTime"), now)
+    consent.extensions.insert(0, Extension(now, consent.expires_at, end, ip_address, user_agent))
+    consent.expires_at = end
+
+
+def extension_view(consent: Consent, extension: Extension) -> dict[str, Any]:
+    """An item of `data` of the consent's extensions; an end that is not there is none."""
+    seen: dict[str, Any] = {
+        "loggedUser": {"document": {"identification": consent.cpf, "rel": "CPF"}},
+        "requestDateTime": stamp(extension.requested_at),
+        "xFapiCustomerIpAddress": extension.ip_address,
+        "xCustomerUserAgent": extension.user_agent,
+    }
+    if extension.end is not None:
+        seen["expirationDateTime"] = stamp(extension.end)
+    if extension.previous_end is not None:
+        seen["previousExpirationDateTime"] = stamp(extension.previous_end)
+    return seen
 
 
 def view(consent: Consent) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from apps.simulators.other_bank.requests import (
 
 CONSENTS = "/{brand}/open-banking/consents/v3/consents"
 ACCOUNTS = "/{brand}/open-banking/accounts/v2/accounts"
+CUSTOMER_IS_THERE = ("x-fapi-customer-ip-address", "x-customer-user-agent")
 CURRENT_DAYS = 7
 STATEMENT_DAYS = 366
 
@@ -60,14 +61,23 @@ def revoke_consent(request: Request, consent_id: str, bank: BankDep) -> Response
 def extend_consent(request: Request, consent_id: str, bank: BankDep, body: BodyDep) -> Response:
     """Another end for a consent; its customer must be there."""
     token = bank.bearer(authorization(request), "accounts")
-    for header in ("x-fapi-customer-ip-address", "x-customer-user-agent"):
-        if not request.headers.get(header):
+    told = {name: request.headers.get(name) or "" for name in CUSTOMER_IS_THERE}
+    for header, value in told.items():
+        if not value:
             raise Refused(400, "PARAMETRO_NAO_INFORMADO", f"{header} is missing.")
     if token.consent_id != consent_id:
         raise Refused(403, "NAO_PERMITIDO", "The access token is another consent's.")
     consent = bank.consent(consent_id, token.client_id)
-    consents.extended(consent, document(body), bank.clock.now())
+    consents.extended(consent, document(body), bank.clock.now(), *told.values())
     return answer(one(consents.view(consent), url(request), bank.clock.now()), 201)
+
+
+@router.get(CONSENTS + "/{consent_id}/extensions")
+def list_extensions(request: Request, consent_id: str, bank: BankDep) -> Response:
+    """How often the end of a consent was set anew, the last time first."""
+    consent = _own(request, consent_id, bank)
+    found = [consents.extension_view(consent, each) for each in consent.extensions]
+    return answer(listed(found, page(request, bank), bank.clock.now()))
 
 
 @router.get("/{brand}/open-banking/resources/v3/resources")

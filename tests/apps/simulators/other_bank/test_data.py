@@ -183,3 +183,25 @@ def test_a_consent_goes_on_only_with_its_customer_there(client: Client) -> None:
     others = {"data": {"loggedUser": {"document": {"identification": "11144477735", "rel": "CPF"}}}}
     answer = client.call("POST", path, token, json=others, headers=there)
     assert code(answer) == "ESTADO_CONSENTIMENTO_INVALIDO"
+
+
+def test_each_extension_of_a_consent_is_listed_the_last_one_first(client: Client) -> None:
+    consent_id, token = client.linked()
+    path = f"/consents/v3/consents/{consent_id}"
+    own = client.token("consents")
+    assert client.call("GET", f"{path}/extensions", own).json()["data"] == []
+    user = {"document": {"identification": "52998224725", "rel": "CPF"}}
+    there = {"x-fapi-customer-ip-address": "192.0.2.1", "x-customer-user-agent": "browser"}
+    ends = ["2031-01-01T00:00:00Z", "2032-01-01T00:00:00Z", None]
+    for end in ends:
+        body = {"data": {"loggedUser": user} | ({"expirationDateTime": end} if end else {})}
+        assert client.call("POST", f"{path}/extends", token, json=body, headers=there).status_code == 201
+    listed = client.call("GET", f"{path}/extensions", own)
+    assert listed.status_code == 200
+    assert listed.json()["meta"]["totalRecords"] == 3
+    assert [each.get("expirationDateTime") for each in listed.json()["data"]] == [None, *reversed(ends[:2])]
+    assert [each.get("previousExpirationDateTime") for each in listed.json()["data"]][:2] == ends[1::-1]
+    for each in listed.json()["data"]:
+        assert each["loggedUser"] == user
+        assert (each["xFapiCustomerIpAddress"], each["xCustomerUserAgent"]) == ("192.0.2.1", "browser")
+    assert client.call("GET", f"{path}/extensions", token).status_code in {401, 403}
