@@ -125,6 +125,8 @@ class Links:
 
     def _show(self, customer: Customer, title: str) -> None:
         view = self._view(customer)
+        if view["total_cents"] != sum(each["available_cents"] for each in view["accounts"]):
+            raise DemoFailed(f"the total is not what the accounts add up to: {view}")
         table = Table(title=f"{title}: {reais(view['total_cents'])}", title_justify="left")
         for column in ("", "available", "on hold"):
             table.add_column(column, justify="left" if not column else "right")

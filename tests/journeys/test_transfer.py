@@ -251,6 +251,12 @@ def test_the_demo_ends_clean(bank: Environment) -> None:
         "received": "SETTLED",
         "returned": "SETTLED",
     }
+    assert result["links"] == {
+        "institutions": 3,
+        "payment_initiation": "SETTLED",
+        "pix_out": "SETTLED",
+        "institutions_left": ["Caju Bank", "GO Banking"],
+    }
     assert set(result["audit"]) == {"ok", "accounts", "transfers", "sum_cents", "drift"}
     assert result["status"] == "SETTLED"
     assert (result["audit"]["ok"], result["audit"]["sum_cents"], result["audit"]["drift"]) == (True, 0, [])
