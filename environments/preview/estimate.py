@@ -10,7 +10,7 @@ from typing import Any
 
 from environments.cost import QUIET, UnknownRegion, estimate
 from environments.graph.evaluation import evaluate
-from environments.preview import bank
+from environments.preview import bank, rules
 from environments.preview.names import Refused
 from environments.preview.record import Record
 from environments.preview.settings import as_text, defaults
@@ -29,11 +29,15 @@ class Estimate:
 
 
 def drawn(record: Record, configuration: Mapping[str, Any], base: Mapping[str, Any]) -> Estimate:
-    """Of a preview that is not there: its graph, drawn without the engine."""
+    """Of a preview that is not there: its graph, drawn without the engine, and held to the rules.
+
+    Raises `Refused` where something is missing on this machine, or a rule is broken.
+    """
+    config = as_text({**defaults(bank.ROOT), **configuration})
     try:
         graph = evaluate(
             bank.run,
-            config=as_text({**defaults(bank.ROOT), **configuration}),
+            config=config,
             stack=record.name,
             preview=True,
             stack_outputs={record.base: {"base": base}},
@@ -42,6 +46,7 @@ def drawn(record: Record, configuration: Mapping[str, Any], base: Mapping[str, A
         if type(error).__name__ != "NotReady":
             raise
         raise Refused(str(error)) from None
+    rules.judge(graph, config)
     resources = [Resource(node.type, node.name, node.urn, node.parent, node.inputs) for node in graph]
     made = [node for node in graph if node.custom and not node.read and not node.type.startswith("pulumi:")]
     return Estimate(

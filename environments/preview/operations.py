@@ -126,8 +126,9 @@ class Previews:
         from environments.preview.estimate import drawn  # noqa: PLC0415 (slow to import)
 
         name = plan.record.name
+        estimate = drawn(plan.record, plan.configuration, plan.base)  # and held to the rules
         if not plan.exists:
-            return drawn(plan.record, plan.configuration, plan.base)
+            return estimate
         folder = self._stacks.prepared(name, plan.configuration)
         steps: list[str] = []
         self._work(name, lambda: self._stacks.engine().preview(folder, name, steps.append), "be previewed")

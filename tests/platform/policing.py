@@ -10,8 +10,7 @@ import pulumi_aws as aws
 import pulumi_eks as eks
 import pulumi_kubernetes as kubernetes
 
-from environments.graph.evaluation import UNKNOWN, Graph, evaluate
-from policies.graph import UNKNOWN as NOT_KNOWN
+from environments.graph.evaluation import Graph, evaluate
 from policies.graph import Facts, Resource
 
 TAGS = frozenset(f"gobanking:{name}" for name in ("project", "stack", "kind", "managed-by"))
@@ -33,30 +32,6 @@ def facts(kind: str = "prod", **changes: Any) -> Facts:
         **changes,
     }
     return Facts(**whole)
-
-
-def resources(graph: Graph) -> list[Resource]:
-    """Every resource of a graph. What the cloud adds is there, as it is for a policy pack."""
-    return [
-        Resource(
-            type=node.type,
-            name=node.name,
-            urn=node.urn,
-            properties=_known({**(node.outputs or {}), **node.inputs}),
-            protect=node.protect,
-            provider=node.provider,
-        )
-        for node in graph
-        if node.type != "pulumi:pulumi:Stack"
-    ]
-
-
-def _known(value: Any) -> Any:
-    if value is UNKNOWN:
-        return NOT_KNOWN
-    if isinstance(value, Mapping):
-        return {key: _known(item) for key, item in value.items()}
-    return [_known(item) for item in value] if isinstance(value, list) else value
 
 
 def edited(whole: Sequence[Resource], name: str, path: str, value: Any) -> list[Resource]:

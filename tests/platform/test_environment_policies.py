@@ -4,9 +4,10 @@ import pytest
 
 import names
 from apps.catalog import CATALOG
+from environments.preview.rules import resources
 from policies.registry import RULES, broken
 from tests.platform.examples import ALL, EXAMPLES, graph
-from tests.platform.policing import facts, resources
+from tests.platform.policing import facts
 
 SIMULATORS = frozenset(names.workload(each.name) for each in CATALOG.services if each.kind == "simulator")
 KINDS = {"prod": "prod", "preview": "preview"}

@@ -15,6 +15,7 @@ import pulumi_eks
 import pulumi_kubernetes
 import pytest
 
+from environments.preview.rules import resources
 from policies.graph import UNKNOWN, Facts, Resource, at, without
 from policies.registry import RULES, Rule, broken
 from tests.platform.bad_banks import ANYBODY, BAD, NAMES, Bad, expiring
@@ -26,7 +27,6 @@ from tests.platform.policing import (
     more,
     option,
     policy,
-    resources,
     small_bank,
 )
 from tests.platform.types_check import _resource, arguments, complaints

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from environments.preview.rules import resources
 from policies import pack
 from policies.graph import UNKNOWN, Facts, Resource
 from policies.registry import RULES
 from tests.platform.bad_banks import BAD, NAMES, Bad
-from tests.platform.policing import edited, facts, resources, small_bank
+from tests.platform.policing import edited, facts, small_bank
 
 MODULES = sorted((Path(__file__).parents[2] / "platform" / "policies").glob("*.py"))
 BY_NAME = {rule.name: rule for rule in RULES}

@@ -16,12 +16,13 @@ import names
 from apps.catalog import CATALOG
 from environments.graph.evaluation import Graph, evaluate
 from environments.preview.names import stack_name
+from environments.preview.rules import resources
 from environments.preview.settings import as_text, preview_configuration
 from policies.previews import EXPENSIVE
 from policies.registry import broken
 from tests.environments.preview.test_settings import BASE, WANTED
 from tests.platform.examples import BASE_STACK, DEFAULTS, Example, base_outputs, images, program
-from tests.platform.policing import facts, resources
+from tests.platform.policing import facts
 
 BRANCHES = ("feature/pix", "feature/pix-2", "pr")
 """The first name is the beginning of the second."""
