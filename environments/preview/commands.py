@@ -251,7 +251,7 @@ def _say_rehearsed(name: str, found: "Estimate | Changes") -> None:
     if isinstance(found, Changes):
         for step in found.steps:
             shown.print(f"  {step}", highlight=False, markup=False)
-        shown.print(f"{name} is there: {len(found.steps) or 'no'} resources would change.", highlight=False)
+        shown.print(f"{name} is there: {found.resources or 'no'} resources would change.", highlight=False)
         return
     for kind, count in found.types.items():
         shown.print(f"  + {count} {kind}", highlight=False)

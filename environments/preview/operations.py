@@ -65,9 +65,15 @@ class Standing:
 
 @dataclass(frozen=True)
 class Changes:
-    """What an update would do to a stack that is there: the engine's steps, as it tells them."""
+    """What an update would do to a stack that is there: the engine's steps, as it tells them: operation, type
+    and name."""
 
     steps: Sequence[str]
+
+    @property
+    def resources(self) -> int:
+        """How many resources the steps are about: one that is replaced takes three."""
+        return len({step.partition(" ")[2] for step in self.steps})
 
 
 class Previews:

@@ -18,6 +18,7 @@ import random
 import re
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -74,6 +75,9 @@ class Injector:
         self._recording: str | None = None
         self._seen: set[tuple[str, str]] = set()
         self._chance = random.Random(f"{service} {os.getpid()}")
+        # Who has taken a rule notes it before another thread ends the process: a rule that is taken and never
+        # noted is one that nobody can come to any more.
+        self._firing = threading.RLock()
 
     def rules(self, *kinds: str) -> Iterator[Rule]:
         """The rules for this process of these kinds."""
@@ -91,13 +95,12 @@ class Injector:
         """The rules that fire at this point of this call; each is noted as fired."""
         for rule in self.rules(*kinds):
             fits = rule.get("call") is None or f"{call} ".startswith(rule["call"] + " ")
-            if (
-                fits
-                and rule.get("at", "before") == at
-                and self._chance.random() < rule.get("chance", 1.0)
-                and self._claimed(rule)
-            ):
-                self._write({"fired": rule["id"], "call": call, "at": at})
+            if not fits or rule.get("at", "before") != at or self._chance.random() >= rule.get("chance", 1.0):
+                continue
+            with self._firing:
+                if taken := self._claimed(rule):
+                    self._write({"fired": rule["id"], "call": call, "at": at})
+            if taken:
                 yield rule
 
     def point(self, call: str, at: str) -> float:
@@ -107,7 +110,8 @@ class Injector:
             if rule["do"] == "delay":
                 seconds += self._chance.uniform(0.5, 1.0) * float(rule["seconds"])
             else:
-                os.kill(os.getpid(), signal.SIGKILL if rule["do"] == "kill" else signal.SIGSTOP)
+                with self._firing:
+                    os.kill(os.getpid(), signal.SIGKILL if rule["do"] == "kill" else signal.SIGSTOP)
         return seconds
 
     def shuffled(self, records: list[Any]) -> list[Any]:
