@@ -207,7 +207,7 @@ class Site:
         cli.run(folder, "stack", "import", "--stack", "dev", "--file", str(path))
 
     def asked(self, branch: str, **more: Any) -> Asked:
-        given = {"ttl": "24h", "base": "dev", "pr": "7", "owner": "ana@example.com", "branches": None}
+        given = {"ttl": "24h", "base": "dev", "pr": "", "owner": "ana@example.com", "branches": None}
         return Asked(branch=branch, images=images(CATALOG), **{**given, **more})
 
     def planned(self, branch: str, **more: Any) -> Planned:
