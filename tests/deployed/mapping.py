@@ -131,11 +131,12 @@ def _wanted(variables: Mapping[str, str], cluster_arn: str) -> list[tuple[str, s
     if "KAFKA_BOOTSTRAP" not in variables:
         return []
     produced = [name for name in variables.get("KAFKA_PRODUCES", "").split(",") if name]
-    consumed = [variables["KAFKA_CONSUMES"]] if "KAFKA_CONSUMES" in variables else []
+    read = [name for name in variables.get("KAFKA_READS", "").split(",") if name]
+    read += [variables["KAFKA_CONSUMES"]] if "KAFKA_CONSUMES" in variables else []
     group = variables.get("KAFKA_GROUP")
     wanted = [("Connect", cluster_arn)]
     wanted += [("WriteDataIdempotently", cluster_arn)] if produced else []
-    for names, action in ((produced, "WriteData"), (consumed, "ReadData")):
+    for names, action in ((produced, "WriteData"), (read, "ReadData")):
         for topic in (variables.get(_topic_variable(name)) for name in names):
             if topic is not None:
                 arn = _within(cluster_arn, "topic", topic)
