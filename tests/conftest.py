@@ -14,6 +14,7 @@ LONG_FIRST = ("simulator", "chaos", "engine", "environments", "deployed", "journ
 waits for one long file of another's."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long ones first; and what shares an environment stays with one worker: a file, and all journeys."""
 
