@@ -25,8 +25,9 @@ up: .venv/local ## Start the bank on this machine
 down: .venv/local ## Stop it
 	@$(GOBANK) down
 
-# What shares an environment stays together (tests/conftest.py). Each brings up to 0.7 GiB up, so four at most.
-PYTEST := $(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# A file's tests stay together: many share an environment. Each brings up to 0.7 GiB up, so four at most. The
+# order is that of tests/conftest.py.
+PYTEST := $(PYTHON) -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: .venv/dev ## Run every test
 	@$(PYTEST)

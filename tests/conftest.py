@@ -14,19 +14,14 @@ LONG_FIRST = ("simulator", "chaos", "engine", "environments", "deployed", "journ
 waits for one long file of another's."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long ones first; and what shares an environment stays with one worker: a file, and all journeys."""
-
-    def folder(item: pytest.Item) -> str:
-        return item.path.relative_to(HERE).parts[0]
-
+    """Long ones first; a file stays with one worker, since its tests may share an environment."""
     places = {name: place for place, name in enumerate(LONG_FIRST)}
-    items.sort(key=lambda item: places.get(folder(item), len(places)))
-    for item in items:
-        if folder(item) != "simulator":  # each of its tests stands alone
-            shared = "journeys" if folder(item) == "journeys" else str(item.path.relative_to(HERE))
-            item.add_marker(pytest.mark.xdist_group(shared))
+    items.sort(key=lambda item: places.get(_folder(item), len(places)))
+
+
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(HERE).parts[0]
 
 
 @pytest.fixture(autouse=True)
