@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from apps.kit.dynamo import Deadline
 from apps.kit.logs import request_id
@@ -17,7 +25,7 @@ from apps.kit.printable import PRINTABLE
 from apps.kit.problems import CODES, Problem, responses
 from apps.kit.service import CallerDep, IdempotencyKeyDep
 from apps.ledger.account import Refusal
-from apps.ledger.transfer import Transfer
+from apps.ledger.transfer import Transfer, iso
 from apps.pix import outgoing, participants
 from apps.pix.rejections import in_words
 from apps.pix.spi import Party
@@ -184,6 +192,11 @@ class PayeeElsewhere(PartyElsewhere):
     key: str | None
 
 
+Stamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Moment = Annotated[datetime, PlainSerializer(iso, return_type=Stamp, when_used="json")]
+"""Written as the ledger writes it, so that a transfer looks the same in a list and alone."""
+
+
 class TransferView(BaseModel):
     """A transfer as payer and payee see it. `reason` says why a REJECTED one was, `reason_text` in words. A
     Pix to another bank has a `payee` instead of `to_account`, and is SENT between HELD and its end. One from
@@ -201,8 +214,8 @@ class TransferView(BaseModel):
     amount_cents: int
     description: str | None
     end_to_end_id: str | None
-    created_at: datetime
-    decided_at: datetime | None
+    created_at: Moment
+    decided_at: Moment | None
     reason: str | None
     reason_text: str | None
     original_transfer_id: UUID | None
