@@ -3,7 +3,6 @@ that), and what was left half done taken up. Every process of the service does i
 twice."""
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +11,7 @@ from apps.dict_key.claims import Claims
 from apps.dict_key.registration import Registrations
 from apps.dict_key.store import KeyStore
 from apps.kit import metrics
+from apps.kit.rounds import Rounds
 from apps.ledger.transfer import iso
 
 EVERY_SECONDS = 30.0
@@ -33,17 +33,15 @@ class Chores:
         self._registrations = registrations
         self._claims = claims
         self._now = now
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="chores", daemon=True)
+        self._rounds = Rounds("chores", EVERY_SECONDS, self.once)
 
     def start(self) -> None:
         """Begins."""
-        self._thread.start()
+        self._rounds.start()
 
     def close(self) -> None:
         """Ends, after what is at hand."""
-        self._stop.set()
-        self._thread.join()
+        self._rounds.close()
 
     def once(self) -> None:
         """One round. What fails is said and comes again in the next round."""
@@ -60,14 +58,10 @@ class Chores:
             self._try("claim", partial(self._claims.resume, claim_id))
 
     def _try(self, what: str, chore: Callable[[], None]) -> None:
-        if self._stop.is_set():
+        if self._rounds.stopping:
             return
         try:
             chore()
         except Exception as error:  # noqa: BLE001 (the thread's border: the next round tries again)
             _log.warning("a chore was not done", extra={"chore": what, "error": type(error).__name__})
             metrics.emit("chores_failed", 1)
-
-    def _loop(self) -> None:
-        while not self._stop.wait(EVERY_SECONDS):
-            self.once()

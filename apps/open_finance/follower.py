@@ -6,11 +6,11 @@ if they do, both send the same order under the same key, and one of their writes
 """
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 
 from apps.kit import metrics
+from apps.kit.rounds import Rounds
 from apps.open_finance.calls import BankSilent
 from apps.open_finance.due import Due, DueLooks
 from apps.open_finance.initiations import FIRST_LOOK, Initiations
@@ -32,17 +32,15 @@ class Follower:
         self._due = due
         self._initiations = initiations
         self._now = now
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="follower", daemon=True)
+        self._rounds = Rounds("follower", EVERY_SECONDS, self.once)
 
     def start(self) -> None:
         """Begins."""
-        self._thread.start()
+        self._rounds.start()
 
     def close(self) -> None:
         """Ends, after what is at hand."""
-        self._stop.set()
-        self._thread.join()
+        self._rounds.close()
 
     def once(self) -> None:
         """Looks at all that is due. A bank that is silent is asked once in a round, so that its payments do
@@ -54,7 +52,7 @@ class Follower:
             _log.warning("what is due is not known", extra={"error": type(error).__name__})
             return
         for each in found:
-            if self._stop.is_set():
+            if self._rounds.stopping:
                 return
             if each.bank_id in silent:
                 continue
@@ -77,10 +75,6 @@ class Follower:
         following, looks = _next(initiation, due.looks, self._now())
         if self._due.take(due, following, looks) and initiation.authorised_at is not None:
             self._initiations.look(initiation)
-
-    def _loop(self) -> None:
-        while not self._stop.wait(EVERY_SECONDS):
-            self.once()
 
 
 def _next(initiation: Initiation, looks: int, now: datetime) -> tuple[datetime, int]:
