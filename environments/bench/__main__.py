@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -24,6 +24,7 @@ from environments.bench.ceiling import Bare, measure, six_items_ms
 from environments.bench.consolidated import BANK_SECONDS, BANKS
 from environments.bench.load import Clients, Pair, Run, hot_payee, hot_payer, uniform
 from environments.bench.options import Options, read
+from environments.bench.percentiles import percentile
 from environments.bench.report import Measured
 from environments.bench.targets import FLOOR, PIX_P50_MS, broken, judged
 from environments.bench.usage import IDLE_SECONDS, Usage, idle, proportional, usage
@@ -137,9 +138,7 @@ def measured(
 
 
 def _percentile(values: Sequence[float], percent: int) -> float | None:
-    if len(values) < 2:
-        return values[0] if values else None
-    return quantiles(values, n=100, method="inclusive")[percent - 1]
+    return percentile(values, percent) if values else None
 
 
 def loads(

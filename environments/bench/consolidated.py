@@ -3,9 +3,9 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import quantiles
 from typing import Any
 
+from environments.bench.percentiles import percentile
 from environments.local.api import Api
 from environments.local.ministack import root_client
 from environments.local.other_banks import OtherBanks, agree
@@ -52,14 +52,10 @@ def measure(description: dict[str, Any], api: Api, cpf: str) -> Consolidated:
         len(chosen),
         BANK_SECONDS * 1000,
         len(first),
-        _percentile(first, 50),
-        _percentile(first, 99),
-        _percentile(fresh, 50),
+        percentile(first, 50),
+        percentile(first, 99),
+        percentile(fresh, 50),
     )
-
-
-def _percentile(values: Sequence[float], percent: int) -> float:
-    return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def _views(api: Api, description: dict[str, Any], forgotten: Sequence[dict[str, Any]]) -> Iterator[float]:

@@ -8,9 +8,9 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from statistics import quantiles
 from typing import Any
 
+from environments.bench.percentiles import percentile
 from environments.local.api import Api
 from environments.local.ministack import root_client
 
@@ -41,10 +41,10 @@ def measure(description: Mapping[str, Any], api: Api, key: str) -> LookUps:
     cached = list(_times(description, api, key, forget=False))
     return LookUps(
         LOOKUPS,
-        _percentile(asked, 50),
-        _percentile(asked, 99),
-        _percentile(cached, 50),
-        _percentile(cached, 99),
+        percentile(asked, 50),
+        percentile(asked, 99),
+        percentile(cached, 50),
+        percentile(cached, 99),
     )
 
 
@@ -61,7 +61,3 @@ def _times(description: Mapping[str, Any], api: Api, key: str, *, forget: bool) 
             raise LookUpFailed(found.text)
         if number:  # the first one opens the connections
             yield took
-
-
-def _percentile(values: list[float], percent: int) -> float:
-    return quantiles(values, n=100, method="inclusive")[percent - 1]
