@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from environments.local.other_banks import agree
+from environments.local.other_banks import OtherBanks, agree
 from tests.environment import Environment
 from tests.journeys.conftest import Person
 
@@ -20,6 +20,14 @@ PAYEE = {
     "tax_id": CLARA,
     "name": "Clara Nunes",
 }
+
+
+def made_customer(bank: Environment, person: Person, name: str, place: int = 0) -> None:
+    """Lets a bank of the directory, the first unless another place is given, have this customer."""
+    there = OtherBanks(bank.description["simulators"]["other_bank"]["url"])
+    slugs = {each["name"]: each["slug"] for each in there.all()}
+    listed = person.api.get("/banks").body["banks"][place]
+    there.customer(slugs[listed["name"]], str(person.account["tax_id"]), name)
 
 
 def linked(person: Person, place: int = 0) -> dict[str, Any]:

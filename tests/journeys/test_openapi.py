@@ -16,6 +16,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import positive_data_acceptance
 
 from apps.gateway.routes import ROUTES, Route
+from environments.local.demo import cpf
 from tests.environment import Environment, open_account
 from tests.journeys import other_banks
 from tests.journeys.conftest import Person
@@ -139,8 +140,9 @@ class Existing:
 @pytest.fixture(scope="module")
 def existing(bank: Environment, bruno: Person) -> Existing:
     """The account of somebody who opens many more, and a transfer."""
-    api = bank.user("davi.rocha@example.com")
-    sofia = Person(api, open_account(api, other_banks.DAVI, "Davi Rocha"))
+    api = bank.user("sofia@example.com")
+    sofia = Person(api, open_account(api, cpf(), "Sofia Reis"))
+    other_banks.made_customer(bank, sofia, "Sofia Reis")
     answer = pay(sofia, bruno.account_id, 1)
     second = api.post(
         "/accounts", {"name": "Sofia", "tax_id": sofia.account["tax_id"], "account_type": "SVGS"}
