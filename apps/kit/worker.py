@@ -186,10 +186,10 @@ class Worker:
                 if batches:
                     self._pace.noted()
                     self._take_all(consumer, batches, stop)
-                self._commit_skipped(consumer, SKIPPED_COMMIT_SECONDS)
+                self._commit_skipped(consumer, after_seconds=SKIPPED_COMMIT_SECONDS)
                 if (rest := self._pace.seconds()) > 0 and self._joined.is_set():
                     stop.wait(self._waits.poll_ms(int(rest * 1000)) / 1000)
-            self._commit_skipped(consumer, 0.0)
+            self._commit_skipped(consumer, after_seconds=0)
         finally:
             try:
                 consumer.close(timeout_ms=CLOSE_TIMEOUT_MS)
@@ -348,9 +348,9 @@ class Worker:
         self._dead_letters_in_a_row += 1
         return True
 
-    def _commit_skipped(self, consumer: Consumer, seconds: float) -> None:
+    def _commit_skipped(self, consumer: Consumer, *, after_seconds: float) -> None:
         """Commits what was only skipped, if the last commit was so long ago."""
-        if self._uncommitted and self._clock() - self._committed_at >= seconds:
+        if self._uncommitted and self._clock() - self._committed_at >= after_seconds:
             self._commit(consumer)
 
     def _commit(self, consumer: Consumer) -> None:

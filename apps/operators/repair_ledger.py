@@ -80,12 +80,12 @@ class Repair:
 
     def _running(self, leases: Sequence[Lease | None]) -> str | None:
         """Who renews a lease, if anybody does. Waits for those that nobody renews to run out."""
-        waited = 0.0
+        waited_seconds = 0.0
         while any(each is not None and each.until > iso(self.now()) for each in leases):
-            if waited >= WATCH_SECONDS:
+            if waited_seconds >= WATCH_SECONDS:
                 return "a lease of the relay does not run out"
             self.sleep(LOOK_SECONDS)
-            waited += LOOK_SECONDS
+            waited_seconds += LOOK_SECONDS
             for before, after in zip(leases, self._leases(), strict=True):
                 if after != before and after is not None:
                     return f"{after.owner} relays shard {after.shard} of the outbox"
