@@ -178,7 +178,7 @@ def life(site: Site) -> Life:
         "sweep": site.ran("sweep", "--remote", str(site.folder / "none"), "--dry-run"),
     }
     untouched = before == (site.cloud.of(NAME), site.previews.listed())
-    site.previews.up(site.planned(BRANCH))
+    site.previews.up(site.planned(BRANCH, pr="7"))
     steps = list(site.steps)
     prolonged = site.previews.listed().record(NAME)
     assert prolonged is not None
