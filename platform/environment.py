@@ -155,6 +155,7 @@ class Environment(pulumi.ComponentResource):
                 ready=base.ready,
                 associations=roles.associations,
                 stores=[*tables.tables, *topics.topics, secrets],
+                filled={} if settings.simulators else secrets.filled(),
             ),
             ResourceOptions(parent=self, providers=[cloud, cluster]),
         )

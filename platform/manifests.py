@@ -17,7 +17,7 @@ JOB_KEPT_SECONDS = 600
 """How long one that has ended stays, where whoever started it could not delete it."""
 
 
-def metadata(namespace: str, workload: str, kind: str, **annotations: str) -> dict[str, Any]:
+def metadata(namespace: str, workload: str, kind: str, **annotations: pulumi.Input[str]) -> dict[str, Any]:
     """Name, place and labels of an object of a workload."""
     found: Manifest = {"name": workload, "namespace": namespace, "labels": labels(workload, kind)}
     return {**found, "annotations": annotations} if annotations else found
@@ -54,8 +54,19 @@ def service(namespace: str, workload: str, kind: str, port: int) -> Manifest:
     }
 
 
-def deployment(namespace: str, workload: str, kind: str, scale: Scale, template: Manifest) -> Manifest:
-    """The pods of a workload. Their number is the autoscaler's where there is one, and not said here."""
+def deployment(
+    namespace: str,
+    workload: str,
+    kind: str,
+    scale: Scale,
+    template: Manifest,
+    *,
+    awaited: pulumi.Output[bool] | None = None,
+) -> Manifest:
+    """The pods of a workload. Their number is the autoscaler's where there is one, and not said here.
+
+    An update waits for them to be ready, unless `awaited` says no: they cannot be yet.
+    """
     spec: Manifest = {
         "selector": {"matchLabels": selector(workload)},
         "template": template,
@@ -66,7 +77,10 @@ def deployment(namespace: str, workload: str, kind: str, scale: Scale, template:
     }
     if scale.fixed:
         spec["replicas"] = scale.low
-    return {"metadata": metadata(namespace, workload, kind), "spec": spec}
+    waits: dict[str, pulumi.Input[str]] = {}
+    if awaited is not None:
+        waits["pulumi.com/skipAwait"] = awaited.apply(lambda ready: "false" if ready else "true")
+    return {"metadata": metadata(namespace, workload, kind, **waits), "spec": spec}
 
 
 def job(namespace: str, workload: str, kind: str, template: Manifest) -> Manifest:

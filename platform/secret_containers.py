@@ -25,7 +25,8 @@ class Secrets(pulumi.ComponentResource):
     """One empty container in Secrets Manager for each secret, 0.40 USD a month each.
 
     An operator puts the value in (`aws secretsmanager put-secret-value`); Pulumi never sees it, so neither
-    does its state. Until then the services that read it are not ready. Who may read is in their roles.
+    does its state. Until then the services that read it are not ready, and nobody waits for them (`filled`).
+    Who may read is in their roles. Where simulators stand in for the world outside, nobody reads any.
 
     Refuses (`ValueError`) a recovery that Secrets Manager does not know.
     """
@@ -47,3 +48,15 @@ class Secrets(pulumi.ComponentResource):
             for secret in sorted(args.catalog.secrets)
         }
         self.register_outputs({"arns": self.arns})
+
+    def filled(self) -> dict[str, pulumi.Output[bool]]:
+        """By secret, whether somebody has put a value in. It is asked when the program runs; which value is
+        not."""
+
+        def versions(arn: pulumi.Output[str]) -> pulumi.Output[bool]:
+            found = aws.secretsmanager.get_secret_versions_output(
+                secret_id=arn, opts=pulumi.InvokeOutputOptions(parent=self)
+            )
+            return found.versions.apply(bool)
+
+        return {secret: versions(arn) for secret, arn in self.arns.items()}

@@ -51,7 +51,8 @@ class WorkloadsArgs:
     `egress` are the address ranges of the DICT and the SPI; empty with `simulators`, which stand in for
     them. `quota` bounds the namespace, where it shares a cluster. `ready` must stand before anything comes
     into the cluster; `associations` (of Pod Identity, read when a pod starts) and `stores` (tables, topics,
-    secrets) before any pod.
+    secrets) before any pod. `filled` says of each secret whether it has a value: who reads one that has none
+    cannot be ready, and is not waited for. It is empty with `simulators`, with which nobody reads any.
     """
 
     catalog: Catalog
@@ -67,6 +68,7 @@ class WorkloadsArgs:
     ready: Sequence[pulumi.Resource]
     associations: Sequence[pulumi.Resource]
     stores: Sequence[pulumi.Resource]
+    filled: Mapping[str, pulumi.Input[bool]]
 
 
 def problems(args: WorkloadsArgs) -> list[str]:
@@ -259,9 +261,15 @@ class Workloads(pulumi.ComponentResource):
             )
         return kubernetes.apps.v1.Deployment(
             made,
-            **manifests.deployment(self._place, workload, service.kind, scale, template),
+            **manifests.deployment(
+                self._place, workload, service.kind, scale, template, awaited=self._can_be_ready(service)
+            ),
             opts=self._inside(*before, *self._address(service), *args.associations, *args.stores),
         )
+
+    def _can_be_ready(self, service: Service) -> pulumi.Output[bool] | None:
+        filled = [self._args.filled[secret] for secret in sorted(service.secrets & self._args.filled.keys())]
+        return pulumi.Output.all(*filled).apply(all) if filled else None
 
     def _job(self, service: Service) -> Manifest:
         args, workload = self._args, names.workload(service.name)

@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from apps.kit import mutual_tls, outbound
+from apps.kit import mutual_tls, outbound, secret_values
 from apps.kit.outbound import Answer, Call, NoAnswer, Send
 from apps.kit.settings import JobSettings
 from apps.pix.xml_document import BadXml, parse
@@ -74,10 +74,11 @@ class SpiSettings(JobSettings):
 
 
 def connect(config: SpiSettings) -> "Icom":
-    """The process's line to the SPI, by mutual TLS where settings name one. Raises `BadCertificate`."""
+    """The process's line to the SPI, by mutual TLS where settings name one. Raises `BadCertificate` or
+    `NoSecret`."""
     context: ssl.SSLContext | None = None
     if config.spi_url is not None:
-        secrets = mutual_tls.connect(config.aws_region)
+        secrets = secret_values.connect(config.aws_region)
         context = mutual_tls.context(secrets, config.secret_spi_certificate)
     base = config.spi_url or (config.url_bacen or NOWHERE) + API
     return Icom(base, config.ispb, outbound.sender(context))

@@ -19,7 +19,7 @@ from apps.dict_key.holders import Holders
 from apps.dict_key.lookup import Lookup
 from apps.dict_key.registration import Registrations
 from apps.dict_key.store import KeyStore
-from apps.kit import dynamo, logs, mutual_tls, pool_keys, service, settings
+from apps.kit import dynamo, logs, mutual_tls, pool_keys, secret_values, service, settings
 from apps.kit.dynamo import MAX_CONNECTIONS, TableCheck, Unavailable
 from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
@@ -85,7 +85,7 @@ def main() -> None:
 
 def _directory(config: DictKeySettings) -> Dict:
     if config.dict_url is not None:
-        secrets = mutual_tls.connect(config.aws_region)
+        secrets = secret_values.connect(config.aws_region)
         pool = urllib3.PoolManager(
             maxsize=MAX_CONNECTIONS, ssl_context=mutual_tls.context(secrets, config.secret_dict_certificate)
         )

@@ -7,32 +7,20 @@ import json
 import ssl
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol
 
-import boto3
+from apps.kit import secret_values
+from apps.kit.secret_values import Secrets
+from apps.kit.settings import SettingsError
 
 
-class BadCertificate(Exception):  # noqa: N818
+class BadCertificate(SettingsError):  # noqa: N818
     """The secret does not hold what mutual TLS needs. The message never quotes it."""
-
-
-class Secrets(Protocol):
-    """The part of boto3's Secrets Manager client that is used here."""
-
-    def get_secret_value(self, **request: Any) -> Any: ...
-
-
-def connect(region: str) -> Secrets:
-    """The process's client of Secrets Manager."""
-    client: Any = boto3.session.Session().client("secretsmanager", region_name=region)
-    made: Secrets = client
-    return made
 
 
 def context(secrets: Secrets, name: str) -> ssl.SSLContext:
     """A context that shows our certificate and takes only servers that the authority vouches for, TLS 1.2 or
-    newer. Raises `BadCertificate`."""
-    text = str(secrets.get_secret_value(SecretId=name)["SecretString"])
+    newer. Raises `BadCertificate` or `NoSecret`."""
+    text = secret_values.read(secrets, name)
     try:
         pem = json.loads(text)
         certificate, private_key, authority = (
@@ -42,7 +30,10 @@ def context(secrets: Secrets, name: str) -> ssl.SSLContext:
         made.minimum_version = ssl.TLSVersion.TLSv1_2
         _load(made, certificate, private_key)
     except (ValueError, TypeError, KeyError, ssl.SSLError) as error:
-        raise BadCertificate(type(error).__name__) from None
+        raise BadCertificate(
+            f"the secret {name} is no JSON object of `certificate`, `private_key` and `authority` in PEM "
+            f"that belong together: {type(error).__name__}"
+        ) from None
     return made
 
 

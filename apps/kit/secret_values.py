@@ -1,26 +1,38 @@
-"""Secrets by the name that the catalog's environment gave them: from Secrets Manager, or from a folder where
-an environment has none."""
+"""What is in Secrets Manager under the names that the catalog gives. An operator put it there."""
 
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
+from botocore.exceptions import ClientError
+
+from apps.kit.settings import SettingsError
 
 
-class NoSecret(Exception):  # noqa: N818
+class Secrets(Protocol):
+    """The part of boto3's Secrets Manager client that is used here."""
+
+    def get_secret_value(self, **request: Any) -> Any: ...
+
+
+class NoSecret(SettingsError):  # noqa: N818
     """The secret has no value yet."""
 
 
-def read(name: str, region: str, folder: str | None) -> str:
-    """The secret's text. Raises `NoSecret`, or boto3's error when Secrets Manager refuses."""
-    if folder is not None:
-        try:
-            return (Path(folder) / name).read_text()
-        except FileNotFoundError as error:
-            raise NoSecret(name) from error
+def connect(region: str) -> Secrets:
+    """The process's client of Secrets Manager."""
     client: Any = boto3.session.Session().client("secretsmanager", region_name=region)
+    made: Secrets = client
+    return made
+
+
+def read(secrets: Secrets, name: str) -> str:
+    """The secret's text. Raises `NoSecret`, or boto3's error when Secrets Manager refuses."""
     try:
-        value = client.get_secret_value(SecretId=name)
-    except client.exceptions.ResourceNotFoundException as error:
-        raise NoSecret(name) from error
-    return str(value["SecretString"])
+        return str(secrets.get_secret_value(SecretId=name)["SecretString"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        raise NoSecret(
+            f"the secret {name} has no value yet. Put one in: aws secretsmanager put-secret-value "
+            f"--secret-id {name} --secret-string file://FILE"
+        ) from error

@@ -1,16 +1,24 @@
 """Our keys and names in Open Finance: what the secret `open_finance_keys` holds, checked when we start."""
 
 import base64
+import json
+import os
 import ssl
+import uuid
 from dataclasses import dataclass
 from typing import Annotated
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from apps.kit import outbound
 from apps.kit.settings import SettingsError
 from apps.open_finance.sealing import Sealer
 from apps.open_finance.signatures import SigningKey
+
+NOBODY = "99999010000101"
+"""A CNPJ that no company has, for a bank that no directory lists."""
 
 
 class OurKeys(BaseModel):
@@ -68,3 +76,21 @@ def read(text: str) -> OurKeys:
     except ValueError as error:
         raise SettingsError(f"the secret open_finance_keys is not valid: {type(error).__name__}") from None
     return keys
+
+
+def made() -> str:
+    """A document like the secret's, of keys that nobody else has: enough where no directory lists us."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return json.dumps(
+        {
+            "organisation_id": str(uuid.uuid4()),
+            "cnpj": NOBODY,
+            "data_keys": {"made": base64.b64encode(os.urandom(32)).decode()},
+            "current_data_key": "made",
+            "signing_kid": "made",
+            "signing_key": pem.decode(),
+        }
+    )

@@ -16,7 +16,7 @@ from apps.kit.dynamo import Client, OutcomeUnknown, TableCheck, Unavailable
 from apps.kit.outbound import Send
 from apps.kit.problems import Problem
 from apps.kit.tokens import Verifier
-from apps.open_finance import keys
+from apps.open_finance import keys, simulated_keys
 from apps.open_finance.access import Access
 from apps.open_finance.api import OpenFinanceService, router
 from apps.open_finance.balances import LinkedBalances, Pace
@@ -51,7 +51,6 @@ class OpenFinanceSettings(settings.ApiSettings):
     table_accounts: str
     dynamodb_endpoint: str | None = None
     secret_open_finance_keys: str
-    secrets_folder: str | None = None
     public_url: str
     url_dict_key: str
     url_other_bank: str | None = None
@@ -161,18 +160,20 @@ def _holder(
     return Holder(server, store, people, us.keys.cnpj, now)
 
 
+def _document(config: OpenFinanceSettings, client: Client) -> str:
+    if config.url_other_bank is not None:
+        return simulated_keys.document(client, config.table_consents)
+    return secret_values.read(secret_values.connect(config.aws_region), config.secret_open_finance_keys)
+
+
 def main() -> None:
     """Serves links and payment initiations."""
     config = settings.read(OpenFinanceSettings)
     logs.configure(config.service, config.log_level)
-    name = config.secret_open_finance_keys
-    try:
-        secret = secret_values.read(name, config.aws_region, config.secrets_folder)
-    except secret_values.NoSecret as error:
-        raise settings.SettingsError(f"the secret {name} has no value yet") from error
-    our_keys = keys.read(secret)
+    client = dynamo.connect(config.aws_region, config.dynamodb_endpoint)
+    our_keys = keys.read(_document(config, client))
     world = World(
-        dynamo.connect(config.aws_region, config.dynamodb_endpoint),
+        client,
         outbound.sender(our_keys.tls()),
         outbound.sender(),
         Verifier(config.cognito_issuer, config.cognito_jwks_url, config.cognito_client_ids),

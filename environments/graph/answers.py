@@ -343,6 +343,11 @@ DATA: Mapping[str, Data] = {
         "zoneIds": [f"sae1-az{number}" for number in (1, 2, 3)],
         "groupNames": [REGION],
     },
+    "aws:secretsmanager/getSecretVersions:getSecretVersions": lambda args: {
+        "id": args["secretId"],
+        "secretId": args["secretId"],
+        "versions": [{"versionId": "00000000-0000-0000-0000-000000000000", "versionStages": ["AWSCURRENT"]}],
+    },
     "aws:ec2/getPrefixList:getPrefixList": lambda args: {
         "id": "pl-5ca54035",
         "prefixListId": "pl-5ca54035",

@@ -59,7 +59,6 @@ class State:
         self.logs = folder / "logs"
         self.tokens = folder / "tokens"
         self.jobs = folder / "jobs"
-        self.secrets = folder / "secrets"
         self.ministack = folder / "ministack"
         self.ended = folder / "ended.txt"
         self.services_off = folder / "services.off"
@@ -68,7 +67,7 @@ class State:
 
     def prepare(self) -> None:
         """Makes the folders, readable by this user alone."""
-        for folder in (self.folder, self.logs, self.tokens, self.jobs, self.secrets, self.ministack):
+        for folder in (self.folder, self.logs, self.tokens, self.jobs, self.ministack):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @contextlib.contextmanager

@@ -24,7 +24,7 @@ import psutil
 from kafka.errors import KafkaError
 
 from apps.catalog import CATALOG, Catalog, Service, environment
-from environments.local import apache_kafka, broker, emulators, processes, provision, secret_files, tansu
+from environments.local import apache_kafka, broker, emulators, processes, provision, tansu
 from environments.local.broker import Broker, BrokerUnavailable
 from environments.local.credentials import LIFE_SECONDS, Credentials, role_keys
 from environments.local.ministack import MiniStack, root_client
@@ -212,9 +212,6 @@ class Supervisor:
         }
         if service.kind != "simulator":  # it is the world outside, and has nothing here
             variables |= {**self._credentials.variables(service.name), "DYNAMODB_ENDPOINT": dynamodb}
-        if service.secrets:
-            folder = secret_files.prepare(self.state.secrets, service, names.secret)
-            variables["SECRETS_FOLDER"] = str(folder)
         if "KAFKA_BOOTSTRAP" in variables:
             variables |= kafka.variables(service.name)
         if service.port is None:

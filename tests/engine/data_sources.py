@@ -53,6 +53,11 @@ DATA_SOURCES: Mapping[str, DataSource] = {
         "id": "Z2P70J7HTTTPLU",
         "region": region,
     },
+    "aws:secretsmanager/getSecretVersions:getSecretVersions": lambda arguments, region, account: {
+        "id": arguments["secretId"],
+        "secretId": arguments["secretId"],
+        "versions": [],
+    },
     "aws:route53/getZone:getZone": lambda arguments, region, account: {
         "id": "Z0EMULATED",
         "arn": "arn:aws:route53:::hostedzone/Z0EMULATED",

@@ -135,6 +135,17 @@ def test_prod_starts_without_a_warning(prod: dict[str, Phase]) -> None:
     assert len(prod["created"].outputs["nat_addresses"]) == 3
 
 
+def test_prods_first_up_waits_for_nobody_whose_secret_is_still_empty(prod: dict[str, Phase]) -> None:
+    metadata = [
+        call.inputs["metadata"]
+        for call in prod["created"].calls
+        if (call.method, call.type) == ("Create", "kubernetes:apps/v1:Deployment") and not call.preview
+    ]
+    left = {each["name"] for each in metadata if each.get("annotations") == {"pulumi.com/skipAwait": "true"}}
+    assert left == {names.workload(each.name) for each in CATALOG.services if each.secrets}
+    assert len(metadata) > len(left)
+
+
 def test_a_stack_has_the_outputs_that_are_documented(dev: dict[str, Phase]) -> None:
     outputs = dev["created"].outputs
     assert set(outputs) == {

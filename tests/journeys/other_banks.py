@@ -30,6 +30,11 @@ def made_customer(bank: Environment, person: Person, name: str, place: int = 0) 
     there.customer(slugs[listed["name"]], str(person.account["tax_id"]), name)
 
 
+def slug_of(there: OtherBanks, link: dict[str, Any]) -> str:
+    """What the simulator calls the bank of a link."""
+    return str(next(each["slug"] for each in there.all() if each["name"] == link["institution"]))
+
+
 def linked(person: Person, place: int = 0) -> dict[str, Any]:
     """An active link to a bank of the directory, the first unless another place is given."""
     bank = person.api.get("/banks").body["banks"][place]["bank"]

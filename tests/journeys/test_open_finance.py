@@ -1,13 +1,17 @@
 """Another bank's account: linked, seen beside one's own, paid from, and let go."""
 
+import time
 from typing import Any
 
 import pytest
 
+from environments.local.demo import cpf
 from environments.local.other_banks import OtherBanks, agree
 from tests.environment import Environment, open_account, until
 from tests.journeys.conftest import Person
-from tests.journeys.other_banks import CLARA, DAVI, linked, paying
+from tests.journeys.other_banks import CLARA, DAVI, linked, made_customer, paying, slug_of
+
+HANGS_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +124,31 @@ def test_somebody_elses_callback_links_nothing(clara: Person, bruno: Person) -> 
     assert bruno.api.get("/links/callback?state=made-up&code=made-up").status == 400
     assert clara.api.get(path).body["status"] == "AWAITING_AUTHORISATION"
     assert clara.api.delete(path).status == 204
+
+
+def test_a_bank_that_hangs_hides_and_delays_nothing_of_another(bank: Environment) -> None:
+    """What it has told before is shown as old once it is; what it has never told is missing, and said so."""
+    api = bank.user("elis.prado@example.com")
+    elis = Person(api, open_account(api, cpf(), "Elis Prado"))
+    for place in (0, 1):
+        made_customer(bank, elis, "Elis Prado", place)
+    answers, hangs = (linked(elis, place) for place in (0, 1))
+    there = OtherBanks(bank.description["simulators"]["other_bank"]["url"])
+    hanging = slug_of(there, hangs)
+    there.plan_faults(hanging, {"path": "/balances", "delay_seconds": HANGS_SECONDS})
+    try:
+        began = time.monotonic()
+        balances = api.get("/balances").body
+        waited = time.monotonic() - began
+    finally:
+        there.plan_faults(hanging)
+    assert waited < HANGS_SECONDS / 4, "nobody waits for a bank that hangs"
+    here, (good,), (silent,) = (
+        [each for each in balances["accounts"] if each["link_id"] == link_id]
+        for link_id in (None, answers["link_id"], hangs["link_id"])
+    )
+    assert (good["stale"], silent["stale"], silent["available_cents"]) == (False, True, None)
+    assert not balances["complete"]
+    assert balances["total_cents"] == good["available_cents"] + sum(each["available_cents"] for each in here)
+    told = until(lambda: api.get("/balances").body, lambda body: bool(body["complete"]))
+    assert told["total_cents"] > balances["total_cents"]

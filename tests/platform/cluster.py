@@ -137,6 +137,7 @@ def args(setup: Setup, base: Base) -> WorkloadsArgs:
         ready=[base.controller],
         associations=[base.association],
         stores=[base.table],
+        filled={} if setup.simulators else {each: base.later(value=True) for each in catalog.secrets},
     )
 
 

@@ -219,6 +219,31 @@ def test_pods_run_the_image_and_have_the_variables_that_were_given() -> None:
     assert told["KAFKA_BOOTSTRAP"] == "the kafka_bootstrap"
 
 
+READERS = {service.name: service.secrets for service in CATALOG.services if service.secrets}
+
+
+@pytest.mark.parametrize(
+    "full", [set(), {"spi_certificate"}, CATALOG.secrets], ids=["none", "one", "all of them"]
+)
+def test_who_reads_a_secret_that_has_no_value_yet_is_not_waited_for(full: set[str]) -> None:
+    filled = {secret: secret in full for secret in CATALOG.secrets}
+    found = evaluate(lambda: cluster.program(cluster.SETUPS["whole bank and Bacen"], filled=filled))
+    skipped = {
+        node.inputs["metadata"]["name"].replace("-", "_"): annotations["pulumi.com/skipAwait"]
+        for node in found.of_type(DEPLOYMENT)
+        if (annotations := node.inputs["metadata"].get("annotations"))
+    }
+    assert skipped == {name: "false" if needs <= full else "true" for name, needs in READERS.items()}
+    assert set(READERS) == {"dict_key", "open_finance", "send_pix", "receive_pix"}
+
+
+def test_with_simulators_nobody_needs_a_secret_and_everybody_is_waited_for() -> None:
+    found = cluster.graph("whole bank and simulators")
+    assert {each for node in found.of_type(DEPLOYMENT) for each in node.inputs["metadata"]} == {
+        *("name", "namespace", "labels")
+    }
+
+
 def test_only_values_that_nobody_knows_are_unknown_in_a_preview() -> None:
     graph = cluster.graph("whole bank and Bacen", preview=True)
     container = graph.one(DEPLOYMENT, "workloads-gateway").inputs["spec"]["template"]["spec"]["containers"][0]
