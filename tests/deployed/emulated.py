@@ -113,6 +113,11 @@ class Cloud:
             "Expiration": answer["Expiration"].strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
+    def fill(self, secret: str, text: str) -> None:
+        """Puts a value into a secret, as an operator does."""
+        client = root_client("secretsmanager", self.stack.url)
+        client.put_secret_value(SecretId=secret, SecretString=text)
+
     def _secret(self, name: str) -> str:
         """Its ARN, which ends in letters of AWS's own. It is empty, as `up` leaves it."""
         client = root_client("secretsmanager", self.stack.url)

@@ -386,7 +386,8 @@ def test_a_secret_is_read_by_the_role_that_the_catalog_gives_it_to(bank: Deploye
     assert whole is not None
     assert less is not None
     bank.cloud.grant(whole)
-    assert read_secret(bank, whole, f"dev-{secret}")
+    bank.cloud.fill(f"dev-{secret}", "what an operator put in")
+    assert read_secret(bank, whole, f"dev-{secret}") == "what an operator put in"
     with granted(bank, whole, less), pytest.raises(ClientError, match="AccessDenied"):
         read_secret(bank, less, f"dev-{secret}")
     with pytest.raises(ClientError, match="AccessDenied"):

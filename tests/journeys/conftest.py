@@ -1,6 +1,6 @@
 """One environment for all journeys, its calls to AWS recorded, and two people in it."""
 
-from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from environments.local.api import Api
 from environments.local.demo import cpf
 from tests.environment import Environment, environment, open_account
 
-RECORDER = Path(__file__).parent / "recorder.py"
+HERE = Path(__file__).parent
+RECORDER = HERE / "recorder.py"
+_up = ExitStack()
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,17 @@ class Person:
 
 
 @pytest.fixture(scope="session")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     folder = tmp_path_factory.mktemp("bank")
-    with environment(folder, GOBANK_INSTRUMENT=str(RECORDER), AUDIT_SECONDS="1") as up:
-        yield up
+    return _up.enter_context(environment(folder, GOBANK_INSTRUMENT=str(RECORDER), AUDIT_SECONDS="1"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Ends the bank after the last journey, not with the session: one that idles takes a part of a processor
+    from every test that is still to come."""
+    if nextitem is None or HERE not in nextitem.path.parents:
+        _up.close()
 
 
 @pytest.fixture(scope="session")

@@ -260,7 +260,7 @@ def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_deadline(
         started = time.monotonic()
         with pytest.raises(DictDown) as down:
             look_up(directory)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10, "neither hanging nor dripping ends by itself"
     assert (down.value.kind, down.value.not_done) == (kind, False)
 
 
