@@ -2,7 +2,8 @@
 
 A batch is decided by `group.fold`, sent, and sent again until all of it stands or has its answer:
 - a transfer whose own item failed leaves the batch and starts again from its first read;
-- a balance that has moved is read again, and who is on it is decided again;
+- a balance that has moved comes back with the refusal, and who is on it is decided again, the first time at
+  once: whoever read it anew would be too late again where others write it without reading;
 - conflicts and throttling repeat the whole after a pause, and from the third time on its halves;
 - an unknown outcome repeats the identical bytes under the identical token.
 None of these fails anybody: a transfer fails by a rule, by its own deadline, or by a mistake in it, which
@@ -158,6 +159,11 @@ class _Part:
         """How often it was kept back."""
         return self.conflicts + self.moves
 
+    @property
+    def waits(self) -> int:
+        """How often that was a reason to wait: a balance that has moved once is none."""
+        return self.conflicts + max(0, self.moves - 1)
+
     def halves(self) -> "list[_Part]":
         """The same jobs in two parts, for which nothing is counted yet."""
         middle = len(self.jobs) // 2
@@ -199,8 +205,8 @@ class Committer:
         parts = deque([_Part(jobs)])
         while parts:
             part = parts.popleft()
-            if part.kept_back:
-                dynamo.pause(part.kept_back - 1)
+            if part.waits:
+                dynamo.pause(part.waits - 1)
             for job in part.jobs:
                 if job.deadline.passed:
                     job.give_up()
@@ -314,16 +320,25 @@ class Committer:
     def _decided_again(
         self, part: _Part, batch: Batch[Job], cancelled: Cancelled, known: Known
     ) -> list[_Part]:
-        """What a cancelled batch leaves to be tried again now, with what it is to be read anew forgotten."""
+        """What a cancelled batch leaves to be tried again now: with the balances that stood in its way, or
+        with what is to be read anew forgotten."""
         verdict = group.verdict(batch, [reason.code for reason in cancelled.reasons])
+        told = {
+            owner: self._writing.told(reason.item)
+            for owner, reason in zip(batch.owners, cancelled.reasons, strict=False)
+            if isinstance(owner, str) and reason.item is not None
+        }
         for job in verdict.out:
             job.start_again()
         known.forget(verdict.stale)
+        known.learn(told.values())
         part.jobs = [job for job in part.jobs if job not in verdict.out]
         on_stale = [job for job in part.jobs if not verdict.stale.isdisjoint(job.accounts())]
         for job in on_stale:
-            for each in verdict.stale:
-                job.balances.pop(each, None)
+            for each in verdict.stale.intersection(job.balances):
+                del job.balances[each]
+                if each in told:
+                    job.balances[each] = told[each]
         if verdict.contended:
             part.conflicts += 1
             return _patient(part)

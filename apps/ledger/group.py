@@ -46,10 +46,12 @@ C = TypeVar("C", bound=Candidate)
 @dataclass(frozen=True)
 class Writing:
     """How postings become actions: the compare-and-set of a balance from what was read to what is to be
-    there, and what goes with each posting on the way."""
+    there, and what goes with each posting on the way. `told` reads the item that stood in the way of the
+    first."""
 
     balance: Callable[[Balance, Balance], Action]
     entry: Callable[[Posting], Sequence[Action]]
+    told: Callable[[Mapping[str, Any]], Balance]
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,9 @@ class Ledger:
         self._shards = outbox_shards
         self.clock = clock or Clock()
         self._known = Known()
-        self._committer = Committer(client, self._read, Writing(self._balance, self._entry))
+        self._committer = Committer(
+            client, self._read, Writing(self._balance, self._entry, items.balance_or_halted)
+        )
         self._looks: Turns[_Look] = Turns(self._look_together, BATCH)
         self._holds: Turns[Job] = Turns(self._hold_together, BATCH)
 
@@ -628,6 +630,8 @@ class Ledger:
             condition,
             values=values,
             names={"#month": "month", "#status": "status"},
+            # Whoever decides anew begins from what stood in the way.
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
 
     def _entry(self, posting: Posting) -> list[Action]:
@@ -826,9 +830,11 @@ def _update(
     *,
     values: dict[str, items.Attribute],
     names: dict[str, str],
+    **more: str,
 ) -> Action:
     return {
         "Update": {
+            **more,
             "TableName": table,
             "Key": key,
             "UpdateExpression": update,

@@ -75,7 +75,7 @@ def _entry(posting: Posting) -> list[dict[str, Any]]:
     return [_put(items.entry_item(posting.entry))]
 
 
-WRITING = Writing(_balance, _entry)
+WRITING = Writing(_balance, _entry, items.balance_of)
 
 
 def funded(name: str, cents: int) -> Balance:

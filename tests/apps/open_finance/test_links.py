@@ -154,6 +154,24 @@ def test_a_callback_that_is_not_the_links_own_links_nothing(
     assert not [each for each in stage.get("/links", BETO).json()["links"] if each["status"] == "ACTIVE"]
 
 
+@pytest.mark.parametrize("whose", [ANA, BETO], ids=["one's own", "another customer's"])
+@pytest.mark.parametrize("used", [True, False], ids=["used", "not used yet"])
+def test_a_code_of_another_request_links_nothing_under_a_fresh_state(
+    stage: Stage, whose: str, *, used: bool
+) -> None:
+    """What is bound to the code is the request's own verifier, so a state that is good is not enough."""
+    earlier = stage.browser.agree(stage.started(IPE, whose)["authorisation_url"], CPFS[whose])
+    if used:
+        assert stage.come_back(earlier).status_code == 200
+    known = stage.get("/links").json()["links"]
+    fresh = stage.started()
+    location = stage.browser.agree(fresh["authorisation_url"], CPFS[ANA])
+    problem(stage.come_back(location, code=query_of(earlier)["code"]), 409, "bank_refused")
+    links = stage.get("/links").json()["links"]
+    assert [each for each in links if each["link_id"] != fresh["link_id"]] == known
+    assert stage.get(f"/links/{fresh['link_id']}").json()["status"] != "ACTIVE"
+
+
 def test_a_state_works_once(stage: Stage) -> None:
     location = stage.browser.agree(stage.started()["authorisation_url"], CPFS[ANA])
     assert stage.come_back(location).status_code == 200
