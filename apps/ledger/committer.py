@@ -2,8 +2,8 @@
 
 A batch is decided by `group.fold`, sent, and sent again until all of it stands or has its answer:
 - a transfer whose own item failed leaves the batch and starts again from its first read;
-- a balance that has moved comes back with the refusal, and who is on it is decided again, the first time at
-  once: whoever read it anew would be too late again where others write it without reading;
+- a balance that has moved comes back with the refusal, and who is on it is decided again at once. Somebody's
+  work was done meanwhile, so this ends; who waited, or read, would be too late again where others write;
 - conflicts and throttling repeat the whole after a pause, and from the third time on its halves;
 - an unknown outcome repeats the identical bytes under the identical token.
 None of these fails anybody: a transfer fails by a rule, by its own deadline, or by a mistake in it, which
@@ -11,6 +11,7 @@ halving finds. Money is guarded by the conditions of the writes; the balances kn
 """
 
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from apps.ledger import group
 from apps.ledger.account import Balance
 from apps.ledger.group import Action, Batch, Decided, Writing
 from apps.ledger.items import Mark
+from apps.ledger.room import Room
 from apps.ledger.transfer import Change, Transfer
 
 BATCH = 33
@@ -30,6 +32,8 @@ BATCH = 33
 PATIENCE = 3
 """So often a batch is repeated as a whole for conflicts or throttling."""
 KNOWN_BALANCES = 1_000
+LOOK_SECONDS = 0.005
+"""So long nobody is worked for when all who wait want balances that are left to others."""
 
 Found = Transfer | Mark | None
 Balances = Mapping[str, Balance | None]
@@ -105,9 +109,11 @@ class Job(Turn[Transfer | None]):
 
 
 class Known:
-    """The newest balances that this process has seen stand. Many threads may use it."""
+    """The newest balances that this process has seen stand, and which of them are others' turn now. Many
+    threads may use it."""
 
     def __init__(self) -> None:
+        self.room = Room()
         self._lock = threading.Lock()
         self._balances: OrderedDict[str, Balance] = OrderedDict()
 
@@ -159,11 +165,6 @@ class _Part:
         """How often it was kept back."""
         return self.conflicts + self.moves
 
-    @property
-    def waits(self) -> int:
-        """How often that was a reason to wait: a balance that has moved once is none."""
-        return self.conflicts + max(0, self.moves - 1)
-
     def halves(self) -> "list[_Part]":
         """The same jobs in two parts, for which nothing is counted yet."""
         middle = len(self.jobs) // 2
@@ -173,8 +174,11 @@ class _Part:
 class Committer:
     """Commits batches. Many threads may use it, each with a batch of its own."""
 
-    def __init__(self, client: Client, read: Read, writing: Writing) -> None:
+    def __init__(
+        self, client: Client, read: Read, writing: Writing, rest: Callable[[float], None] = time.sleep
+    ) -> None:
         self._client = client
+        self._rest = rest
         self._read = read
         self._writing = writing
 
@@ -196,17 +200,25 @@ class Committer:
     def in_turn(self, jobs: Sequence[Job], known: Known, go_on: GoOn) -> None:
         """Works once for those who wait. Who is not over then starts again, with whoever comes; who is kept
         back again and again is left to its own caller. `go_on` is called once this may take long."""
+        ready, rests = [], []
         for job in jobs:
             if job.tries >= PATIENCE:
                 job.leave()
-        self._work([job for job in jobs if not job.left], known, go_on, leave=True)
+            elif rest := known.room.left_to_others(job.accounts()):
+                rests.append(rest)
+            else:
+                ready.append(job)
+        if ready:
+            self._work(ready, known, go_on, leave=True)
+        elif rests:
+            self._rest(min(*rests, LOOK_SECONDS))
 
     def _work(self, jobs: list[Job], known: Known, go_on: GoOn, *, leave: bool) -> None:
         parts = deque([_Part(jobs)])
         while parts:
             part = parts.popleft()
-            if part.waits:
-                dynamo.pause(part.waits - 1)
+            if part.conflicts:
+                dynamo.pause(part.conflicts - 1)
             for job in part.jobs:
                 if job.deadline.passed:
                     job.give_up()
@@ -234,6 +246,7 @@ class Committer:
             return _divided(part, error)
 
     def _committed(self, part: _Part, batch: Batch[Job], known: Known, go_on: GoOn) -> list[_Part]:
+        began = time.monotonic()
         try:
             stands = self._send(batch, go_on)
         except Cancelled as cancelled:
@@ -247,6 +260,7 @@ class Committer:
             return _patient(part)
         if stands:
             known.learn(batch.after.values())
+            known.room.wrote(batch.after.values(), time.monotonic() - began)
             for job, change in batch.changes:
                 job.answer(change.transfer)
             for job, refusal in batch.refused:
@@ -332,6 +346,7 @@ class Committer:
             job.start_again()
         known.forget(verdict.stale)
         known.learn(told.values())
+        known.room.moved(verdict.stale)
         part.jobs = [job for job in part.jobs if job not in verdict.out]
         on_stale = [job for job in part.jobs if not verdict.stale.isdisjoint(job.accounts())]
         for job in on_stale:

@@ -23,6 +23,7 @@ from apps.ledger.committer import Found, Job, Unread
 from apps.ledger.entries import Drift
 from apps.ledger.group import Action, Decided
 from apps.ledger.items import Mark
+from apps.ledger.room import RUNNING, Room
 from apps.ledger.transfer import Change, Transfer
 from apps.transaction.request import Answer, KeyReused, Payment, Unknown
 from tests.apps.kit.faulty_dynamo import Fault, cancel, lose_reply, lose_request, refuse
@@ -287,6 +288,29 @@ def test_a_failed_balance_alone_is_known_anew_and_read_only_where_nobody_told(
     again = {bank.tables.accounts: {"Keys": [items.balance_key(ana)], "ConsistentRead": True}}
     assert reads == ([] if told else [again])
     assert bank.available(ana) == GRANT_CENTS - 301
+    clean(bank)
+
+
+def test_a_payer_that_is_left_to_others_for_a_while_keeps_nobody_else_waiting(bank: Bank) -> None:
+    ana, bruno, carla = bank.rich("ana"), bank.rich("bruno"), bank.rich("carla")
+    bank.pay("ana", ana, bruno, 1)
+    waiting = bank.ledger.balance(ana)
+    assert waiting is not None
+    now = [0.0]
+    room = bank.ledger._known.room = Room(lambda: now[0])
+    for _ in range(RUNNING):
+        room.wrote([waiting], 1.0)
+    assert room.left_to_others([ana]) > 0
+
+    def rest_is_over(_: str, call: Any) -> Any:
+        now[0] += 1
+        return call()
+
+    payments = [payment("ana", ana, bruno), payment("carla", carla, bruno)]
+    outcomes = together(bank, payments, rest_is_over)
+    assert [held(each).status for each in outcomes] == ["HELD", "HELD"]
+    one, two = [each.transfer_id for each in payments]
+    assert [written(actions, "TX#") for actions in transactions(bank)] == [[two], [one]]
     clean(bank)
 
 
