@@ -59,6 +59,7 @@ class Room:
 
     def left_to_others(self, account_ids: Iterable[str]) -> float:
         """How many seconds the account that rests longest is still left to others."""
+        now = self._clock()
         with self._lock:
-            ends = [self._accounts[each].rests_until for each in account_ids if each in self._accounts]
-        return max(0.0, max(ends, default=0.0) - self._clock())
+            known = [self._accounts[each] for each in account_ids if each in self._accounts]
+        return max((0.0, *(each.rests_until - now for each in known)))

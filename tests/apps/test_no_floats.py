@@ -21,7 +21,6 @@ ALLOWED = {
     ("consumers/relay_outbox.py", "unchanged_since: float = 0.0"): "a moment of the monotonic clock",
     ("kit/consumer.py", "return min(longest, doubled) * (0.5 + 0.5 * self.jitter())"): "seconds of a delay",
     ("kit/dynamo.py", "sleep(random.uniform(0, min(0.5, 0.015 * 2 ** attempt)))"): "seconds of a pause",
-    ("kit/secret_values.py", "return (Path(folder) / name).read_text()"): "a path",
     ("kit/tokens.py", "rest = 0.0"): "seconds until keys are read again",
     ("kit/turns.py", "if not turn.woken.wait(max(0.0, left)):"): "seconds that are left of a turn's",
     ("ledger/audit.py", "return 0.0"): "the age of the outbox in seconds",
