@@ -61,7 +61,7 @@ PEERS = (
         "midaz#2499",
         "the next write went on from a stale row, and money vanished without an error",
         (
-            f"{GROUPS}::test_a_failed_balance_is_read_again_and_no_other",
+            f"{GROUPS}::test_a_failed_balance_alone_is_known_anew_and_read_only_where_nobody_told",
             f"{CONTRACT}::test_many_threads_lose_no_update_and_the_sum_stays_zero",
         ),
     ),
