@@ -1,5 +1,5 @@
 """Faults in random order, one after the other and two at a time now and then, from a seed. Each kind comes
-once before any comes again."""
+once before any comes again, and the bank catches up in between."""
 
 import random
 import signal
@@ -14,7 +14,8 @@ from kafka.errors import KafkaError
 
 from tests.chaos.control import Kind
 from tests.chaos.rail import ISPB
-from tests.chaos.stage import SERVICES, Stage
+from tests.chaos.stage import DRAIN_SECONDS, SERVICES, Stage
+from tests.environment import until
 
 PIX = ("dict_key", "send_pix", "receive_pix", "refund_lookups")
 ON_THE_WAY = ("gateway", "transaction", "relay_outbox", "settle_transfers", "sweep_transfers", *PIX)
@@ -95,6 +96,8 @@ class Nemesis:
         """Works until told to stop, and leaves nothing broken."""
         try:
             while not stop.wait(self._chance.uniform(0, self.rest_seconds)):
+                if self.episodes and not self._left:
+                    self._let_catch_up(stop)
                 together = 2 if self._chance.random() < 0.3 else 1
                 undo = [self._begin(self._next()) for _ in range(together)]
                 stop.wait(self._chance.uniform(0.3, 2.5))
@@ -119,6 +122,17 @@ class Nemesis:
             self.stage.broker.signal(signal.SIGCONT)
             if not self.stage.broker.up:
                 self.stage.start_broker()
+
+    def _let_catch_up(self, stop: threading.Event) -> None:
+        """Between two rounds nothing is wrong until all is done that had gathered. What a broker forgets is
+        sent again, so that without this a machine slower than the faults would soon see refusals alone."""
+        self.heal()
+        self.stage.bacen.hand_out_again()
+        gathered = self._gathered()
+        until(lambda: gathered & self._gathered(), lambda left: not left or stop.is_set(), DRAIN_SECONDS)
+
+    def _gathered(self) -> set[str]:
+        return {*self.stage.tables.undecided(), *self.stage.tables.waiting()}
 
     def _next(self) -> str:
         if not self._left:
