@@ -16,6 +16,8 @@ from apps.ledger.account import Balance
 
 RUNNING = 4
 """Writes of ours, one after the other, until others get room."""
+REST_WRITES = 3
+"""The rest, in writes as long as our last one: others may be in the midst of one that will fail."""
 LONGEST_SECONDS = 0.2
 ACCOUNTS = 1_000
 
@@ -45,9 +47,8 @@ class Room:
                 self._accounts.move_to_end(each.account_id)
                 account.written += 1
                 if account.written >= RUNNING:
-                    # Others may be in the midst of a write that will fail, and need another one.
                     account.written = 0
-                    account.rests_until = self._clock() + min(3 * seconds, LONGEST_SECONDS)
+                    account.rests_until = self._clock() + min(REST_WRITES * seconds, LONGEST_SECONDS)
             while len(self._accounts) > ACCOUNTS:
                 self._accounts.popitem(last=False)
 

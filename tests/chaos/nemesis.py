@@ -98,7 +98,8 @@ class Nemesis:
             while not stop.wait(self._chance.uniform(0, self.rest_seconds)):
                 if self.episodes and not self._left:
                     self._let_catch_up(stop)
-                together = 2 if self._chance.random() < 0.3 else 1
+                # Two that come together are of one round.
+                together = 2 if self._chance.random() < 0.3 and len(self._left) != 1 else 1
                 undo = [self._begin(self._next()) for _ in range(together)]
                 stop.wait(self._chance.uniform(0.3, 2.5))
                 for each in undo:

@@ -25,14 +25,13 @@ PAYEE = {
 def made_customer(bank: Environment, person: Person, name: str, place: int = 0) -> None:
     """Lets a bank of the directory, the first unless another place is given, have this customer."""
     there = OtherBanks(bank.description["simulators"]["other_bank"]["url"])
-    slugs = {each["name"]: each["slug"] for each in there.all()}
     listed = person.api.get("/banks").body["banks"][place]
-    there.customer(slugs[listed["name"]], str(person.account["tax_id"]), name)
+    there.customer(slug_of(there, listed["name"]), str(person.account["tax_id"]), name)
 
 
-def slug_of(there: OtherBanks, link: dict[str, Any]) -> str:
-    """What the simulator calls the bank of a link."""
-    return str(next(each["slug"] for each in there.all() if each["name"] == link["institution"]))
+def slug_of(there: OtherBanks, name: str) -> str:
+    """What the simulator calls a bank of the directory."""
+    return str(next(each["slug"] for each in there.all() if each["name"] == name))
 
 
 def linked(person: Person, place: int = 0) -> dict[str, Any]:

@@ -127,14 +127,14 @@ def test_somebody_elses_callback_links_nothing(clara: Person, bruno: Person) -> 
 
 
 def test_a_bank_that_hangs_hides_and_delays_nothing_of_another(bank: Environment) -> None:
-    """What it has told before is shown as old once it is; what it has never told is missing, and said so."""
+    """Its figure, which it has never told, is missing, and that is said; once it answers, it is there."""
     api = bank.user("elis.prado@example.com")
     elis = Person(api, open_account(api, cpf(), "Elis Prado"))
     for place in (0, 1):
         made_customer(bank, elis, "Elis Prado", place)
     answers, hangs = (linked(elis, place) for place in (0, 1))
     there = OtherBanks(bank.description["simulators"]["other_bank"]["url"])
-    hanging = slug_of(there, hangs)
+    hanging = slug_of(there, hangs["institution"])
     there.plan_faults(hanging, {"path": "/balances", "delay_seconds": HANGS_SECONDS})
     try:
         began = time.monotonic()
