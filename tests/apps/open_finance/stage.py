@@ -85,6 +85,9 @@ class Wire:
 
     def __init__(self, client: TestClient) -> None:
         self._client = client
+        self._under_way = 0
+        self._open = True
+        self._changed = threading.Condition()
         self.calls: list[Call] = []
         self.holds: set[str] = set()
         self.dead: set[str] = set()
@@ -97,15 +100,37 @@ class Wire:
             raise NoAnswer("refused", sent=False)
         if any(part in call.url for part in self.holds):
             self.let_go.wait(60)
-        answer = self._client.request(
-            call.method,
-            call.url,
-            content=call.body,
-            headers=dict(call.headers),
-            follow_redirects=False,
-        )
+        with self._on_the_way():
+            answer = self._client.request(
+                call.method,
+                call.url,
+                content=call.body,
+                headers=dict(call.headers),
+                follow_redirects=False,
+            )
         found = {name.lower(): value for name, value in answer.headers.items()}
         return self.bend(call, Answer(answer.status_code, found, answer.content))
+
+    @contextmanager
+    def _on_the_way(self) -> Iterator[None]:
+        with self._changed:
+            if not self._open:
+                raise NoAnswer("the wire is cut", sent=False)
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
+    def cut(self) -> None:
+        """Ends the wire: calls that are held go nowhere, and those under way have ended. The banks' client
+        may only be closed then: closing it does not end for as long as a call goes through it."""
+        with self._changed:
+            self._open = False
+            self.let_go.set()
+            assert self._changed.wait_for(lambda: not self._under_way, 60), "a bank still answers"
 
     def asked(self, part: str) -> int:
         """How many calls went to URLs with this in them."""
@@ -289,7 +314,7 @@ def staged(
             try:
                 yield Stage(api, banks, time, wire, Browser(at_banks), dynamo)
             finally:
-                wire.let_go.set()
+                wire.cut()
 
 
 def query_of(url: str) -> dict[str, str]:
