@@ -9,13 +9,14 @@ import os
 import runpy
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pulumi.runtime import Settings, configure, run_in_stack, set_all_config
-from pulumi.runtime.settings import ROOT
+from pulumi.runtime.settings import ROOT, SETTINGS
 
 from environments.graph.recorder import Console, Recorder
 
@@ -33,17 +34,23 @@ def run(
     """Runs the program to its end. Whatever it raises, in an `apply` too, is raised here.
 
     Everything that the SDK remembers (settings, root stack, config) is in context variables, so a
-    fresh context holds one run, and a fresh event loop its futures.
+    fresh context holds one run, and a fresh event loop its futures. A fresh thread has a short stack, of
+    which the SDK keeps a copy with each resource.
     """
     context = contextvars.copy_context()
     context.run(_prepare, recorder, console, config, secrets)
-    with _strict_outputs(), _quiet_failure(), _uncollected(), asyncio.Runner() as runner:
-        runner.get_loop().set_exception_handler(lambda *_: None)
+    with _strict_outputs(), _quiet_failure(), _uncollected(), ThreadPoolExecutor(1) as thread:
         if isinstance(program, Path):
             with _hosting(program):
-                runner.run(run_in_stack(_folder(program)), context=context)
+                thread.submit(_run, lambda: _folder(program), context).result()
         else:
-            runner.run(run_in_stack(_function(program)), context=context)
+            thread.submit(_run, lambda: _function(program), context).result()
+
+
+def _run(program: Callable[[], Awaitable[None]], context: contextvars.Context) -> None:
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_exception_handler(lambda *_: None)
+        runner.run(run_in_stack(program), context=context)
 
 
 @contextmanager
@@ -99,19 +106,28 @@ def _full(key: str, recorder: Recorder) -> str:
     return key if ":" in key else f"{recorder.project}:{key}"
 
 
-def _function(program: Callable[[], Any]) -> Callable[[], Any]:
-    def call() -> Any:
-        result = program()
-        return result if inspect.iscoroutine(result) else None
+async def _function(program: Callable[[], Any]) -> None:
+    result = program()
+    if inspect.iscoroutine(result):
+        await result
+    await _everything()
 
-    return call
+
+async def _folder(folder: Path) -> None:
+    runpy.run_path(str(folder), run_name="__main__")
+    await _everything()
 
 
-def _folder(folder: Path) -> Callable[[], None]:
-    def call() -> None:
-        runpy.run_path(str(folder), run_name="__main__")
+async def _everything() -> None:
+    """Waits until all outputs of the program are there, or one has failed.
 
-    return call
+    The SDK waits too, and raises what failed; but it goes through all that is left each time that something
+    ends, which is a third of the time of a program with hundreds of resources.
+    """
+    while pending := {output for output in SETTINGS.outputs if not output.done()}:
+        ended, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+        if any(output.cancelled() or output.exception() for output in ended):
+            return
 
 
 @contextmanager
