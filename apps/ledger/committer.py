@@ -112,8 +112,8 @@ class Known:
     """The newest balances that this process has seen stand, and which of them are others' turn now. Many
     threads may use it."""
 
-    def __init__(self) -> None:
-        self.room = Room()
+    def __init__(self, room: Room | None = None) -> None:
+        self.room = room or Room()
         self._lock = threading.Lock()
         self._balances: OrderedDict[str, Balance] = OrderedDict()
 
@@ -175,9 +175,16 @@ class Committer:
     """Commits batches. Many threads may use it, each with a batch of its own."""
 
     def __init__(
-        self, client: Client, read: Read, writing: Writing, rest: Callable[[float], None] = time.sleep
+        self,
+        client: Client,
+        read: Read,
+        writing: Writing,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        rest: Callable[[float], None] = time.sleep,
     ) -> None:
         self._client = client
+        self._monotonic = monotonic
         self._rest = rest
         self._read = read
         self._writing = writing
@@ -246,7 +253,7 @@ class Committer:
             return _divided(part, error)
 
     def _committed(self, part: _Part, batch: Batch[Job], known: Known, go_on: GoOn) -> list[_Part]:
-        began = time.monotonic()
+        began = self._monotonic()
         try:
             stands = self._send(batch, go_on)
         except Cancelled as cancelled:
@@ -260,7 +267,7 @@ class Committer:
             return _patient(part)
         if stands:
             known.learn(batch.after.values())
-            known.room.wrote(batch.after.values(), time.monotonic() - began)
+            known.room.wrote(batch.after.values(), self._monotonic() - began)
             for job, change in batch.changes:
                 job.answer(change.transfer)
             for job, refusal in batch.refused:

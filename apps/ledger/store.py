@@ -6,6 +6,7 @@ that was cancelled is decided afresh from what stands then; a change whose outco
 identical bytes until it is known.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from apps.ledger.charges import Charges
 from apps.ledger.committer import BATCH, Balances, Committer, Found, Job, Known, Unread, Wish
 from apps.ledger.group import AGAIN, Action, Decided, Writing
 from apps.ledger.items import Mark, attributes, number, text
+from apps.ledger.room import Room
 from apps.ledger.transfer import Attempt, Change, Order, Sent, Status, Transfer
 
 StatusRule = Callable[[Balance, str], Posting | None]
@@ -49,10 +51,12 @@ class Tables:
 
 @dataclass(frozen=True)
 class Clock:
-    """Time and identity, so that tests and simulations own both."""
+    """Time and identity, so that tests and simulations own both. `monotonic` and `rest` are in seconds."""
 
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    monotonic: Callable[[], float] = time.monotonic
+    rest: Callable[[float], None] = time.sleep
 
     def attempt(self) -> Attempt:
         """The values that one attempt fixes."""
@@ -102,9 +106,13 @@ class Ledger:
         self.charges = Charges(client, tables.transactions)
         self._shards = outbox_shards
         self.clock = clock or Clock()
-        self._known = Known()
+        self._known = Known(Room(self.clock.monotonic))
         self._committer = Committer(
-            client, self._read, Writing(self._balance, self._entry, items.balance_or_halted)
+            client,
+            self._read,
+            Writing(self._balance, self._entry, items.balance_or_halted),
+            monotonic=self.clock.monotonic,
+            rest=self.clock.rest,
         )
         self._looks: Turns[_Look] = Turns(self._look_together, BATCH)
         self._holds: Turns[Job] = Turns(self._hold_together, BATCH)

@@ -127,7 +127,7 @@ class _Watched(Ledger):
     """A ledger that remembers what a request saw first."""
 
     def __init__(self, world: World, store: Store, process: Process) -> None:
-        clock = Clock(world.clock_of(process), world.new_id)
+        clock = Clock(world.clock_of(process), world.new_id, world.monotonic, world.rest)
         super().__init__(store.client(process), TABLES, SHARDS, clock=clock)
         self._world = world
 
@@ -270,7 +270,7 @@ class Bank:
         ).run(stop, lambda: None)
 
     def _relay(self, process: Process, stop: Any) -> None:
-        clock = Clock(self.world.clock_of(process), self.world.new_id)
+        clock = Clock(self.world.clock_of(process), self.world.new_id, self.world.monotonic, self.world.rest)
         publisher = Producer(RELAY_SETTINGS, lambda: Producing(self.broker, process))
         outbox = Outbox(self.store.client(process), TABLES.events)
         retention = timedelta(hours=24)
