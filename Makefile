@@ -4,7 +4,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-# Dozens of processes import the same packages, those of a bank at once: compiled once, they start in half the time.
+# Dozens of processes import the same packages, those of a bank at once: compiled once, they start sooner.
 unexport PYTHONDONTWRITEBYTECODE
 
 UV_VERSION := 0.13.9

@@ -270,7 +270,7 @@ class Bank:
         ).run(stop, lambda: None)
 
     def _relay(self, process: Process, stop: Any) -> None:
-        clock = Clock(self.world.clock_of(process), self.world.new_id, self.world.monotonic, self.world.rest)
+        clock = Clock(self.world.clock_of(process), self.world.new_id)
         publisher = Producer(RELAY_SETTINGS, lambda: Producing(self.broker, process))
         outbox = Outbox(self.store.client(process), TABLES.events)
         retention = timedelta(hours=24)
