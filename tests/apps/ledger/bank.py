@@ -110,10 +110,10 @@ def soon() -> Deadline:
     return Deadline.after(2)
 
 
-def bank_on(raw: Any, tables: Tables, time: Time) -> Bank:
-    """The bank on empty tables."""
+def bank_on(raw: Any, tables: Tables, time: Time, clock: Clock | None = None) -> Bank:
+    """The bank on these tables, whose time of day is `time` unless a clock is given."""
     client = Faulty(raw)
-    clock = Clock(now=time)
+    clock = clock or Clock(now=time)
     ledger = Ledger(client, tables, 1, clock=clock)
     directory = FakeDirectory()
     held = HeldAccounts(client, tables.accounts, ISPB)

@@ -19,17 +19,19 @@ from apps.kit.dynamo import Deadline, OutcomeUnknown, Unavailable
 from apps.kit.turns import GoOn, Turns
 from apps.ledger import items
 from apps.ledger.account import Balance, Refusal
-from apps.ledger.committer import Found, Job, Unread
+from apps.ledger.committer import LOOK_SECONDS, Found, Job, Unread
 from apps.ledger.entries import Drift
 from apps.ledger.group import Action, Decided
 from apps.ledger.items import Mark
-from apps.ledger.room import RUNNING, Room
+from apps.ledger.room import REST_WRITES, RUNNING, Room
 from apps.ledger.transfer import Change, Transfer
 from apps.transaction.request import Answer, KeyReused, Payment, Unknown
 from tests.apps.kit.faulty_dynamo import Fault, cancel, lose_reply, lose_request, refuse
 from tests.apps.ledger.bank import GRANT_CENTS, Bank, Time, bank_on, fake_bank, soon
 
 LONG = 20.0
+SEND_SECONDS = 0.05
+"""How long a transaction takes where a clock of a test's own stands still otherwise."""
 CONDITION = "ConditionalCheckFailed"
 Outcome = Answer | Exception
 
@@ -289,6 +291,29 @@ def test_a_failed_balance_alone_is_known_anew_and_read_only_where_nobody_told(
     assert reads == ([] if told else [again])
     assert bank.available(ana) == GRANT_CENTS - 301
     clean(bank)
+
+
+def test_a_payer_is_left_to_others_by_the_time_of_the_ledgers_own_clock(bank: Bank) -> None:
+    ana, bruno = bank.rich("ana"), bank.rich("bruno")
+    now, rests = [0.0], list[float]()
+
+    def rest(seconds: float) -> None:
+        rests.append(seconds)
+        now[0] += seconds
+
+    def takes_long(_: str, call: Any) -> Any:
+        now[0] += SEND_SECONDS
+        return call()
+
+    clock = replace(bank.ledger.clock, monotonic=lambda: now[0], rest=rest)
+    hot = bank_on(bank.raw, bank.tables, bank.time, clock)
+    hot.client.faults = [takes_long] * RUNNING
+    for _ in range(RUNNING):
+        hot.pay("ana", ana, bruno, 1)
+    assert rests == []
+    hot.pay("ana", ana, bruno, 1)
+    assert sum(rests) == pytest.approx(REST_WRITES * SEND_SECONDS, abs=LOOK_SECONDS)
+    clean(hot)
 
 
 def test_a_payer_that_is_left_to_others_for_a_while_keeps_nobody_else_waiting(bank: Bank) -> None:
